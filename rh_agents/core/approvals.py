@@ -1,0 +1,140 @@
+"""Asking a person: the question a run asks, the answer it gets back, and the pause in between."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from rh_agents.core.addressing import check_part
+
+DecisionKind = Literal["approve", "edit", "respond", "reject", "request_changes", "expire", "cancel", "supersede"]
+Risk = Literal["low", "medium", "high", "critical"]
+Effect = Literal["read", "write", "irreversible"]
+OnReject = Literal["feedback", "skip", "fail"]
+
+
+class ChangeTarget(BaseModel):
+    """A step that a reviewer may send the run back to."""
+
+    address: str
+    label: str = ""
+
+
+class Choice(BaseModel):
+    """One kind of decision that a reviewer is offered, with canned reasons."""
+
+    kind: DecisionKind
+    label: str = ""
+    reasons: list[str] = Field(default_factory=list)
+    comment_required: bool = False
+
+
+class Question(BaseModel):
+    """What a run asks a person.
+
+    `key` names the step: its address is `<path>::<key>::decision`. `proposal` is what will run when it is
+    approved, best a pydantic model: the form is made from it and it comes back as the same type. `editable`
+    names the fields a reviewer may change (`True`: all, `False`: none). `response_model` asks for a typed value
+    instead. `evidence` names artifact keys and step addresses to show beside the question.
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
+
+    key: str
+    title: str = Field(min_length=1, max_length=500)
+    message: str = ""
+    reason: str = ""
+    proposal: Any = None
+    action: str = ""
+    editable: frozenset[str] | bool = True
+    effect: Effect = "write"
+    response_model: type[BaseModel] | None = None
+    choices: list[Choice] = Field(default_factory=list)
+    evidence: list[str] = Field(default_factory=list)
+    compare_to: str = ""
+    change_targets: list[ChangeTarget] = Field(default_factory=list)
+    risk: Risk = "medium"
+    priority: int = 0
+    due_at: datetime | None = None
+    expires_at: datetime | None = None
+    on_expire: Literal["reject", "approve", "fail", "skip"] = "reject"
+    on_reject: OnReject = "feedback"
+    group: str = ""
+    group_policy: Literal["all", "first_reject_cancels"] = "all"
+    policy: dict[str, Any] = Field(default_factory=dict)
+    tags: list[str] = Field(default_factory=list)
+
+    @field_validator("key")
+    @classmethod
+    def _key_is_an_address_part(cls, key: str) -> str:
+        return check_part(key, "key")
+
+    @model_validator(mode="after")
+    def _editable_fields_exist(self) -> "Question":
+        if isinstance(self.editable, frozenset):
+            known = proposal_fields(self.proposal)
+            unknown = sorted(self.editable - known)
+            if unknown:
+                raise ValueError(
+                    f"editable names {', '.join(unknown)}, but the proposal has {', '.join(sorted(known)) or 'no fields'}"
+                )
+        return self
+
+    @property
+    def allowed_kinds(self) -> list[DecisionKind]:
+        """The kinds of decision that make sense here, the main one first."""
+        if self.choices:
+            return [choice.kind for choice in self.choices]
+        if self.response_model is not None:
+            return ["respond", "reject"]
+        if self.proposal is not None and self.editable:
+            return ["approve", "edit", "reject"]
+        return ["approve", "reject"]
+
+
+class Answer(BaseModel):
+    """What the person decided. `proposal` and `response` are typed as the question's."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    kind: DecisionKind
+    approved: bool = False
+    proposal: Any = None
+    response: Any = None
+    comment: str = ""
+    by: list[str] = Field(default_factory=list)
+    decided_at: datetime | None = None
+    edited: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _approved_follows_kind(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "approved" not in data:
+            return {**data, "approved": data.get("kind") in ("approve", "edit", "respond")}
+        return data
+
+    @field_validator("by", mode="before")
+    @classmethod
+    def _one_name_is_a_list_of_one(cls, by: Any) -> Any:
+        return [by] if isinstance(by, str) else by
+
+
+class AwaitingDecision(BaseException):
+    """The run waits for a person. Not an error: `except Exception` must not swallow it.
+
+    `addresses` are the open questions, in the order they were asked.
+    """
+
+    def __init__(self, addresses: Sequence[str]) -> None:
+        self.addresses = tuple(addresses)
+        super().__init__(f"waiting for a decision at {', '.join(self.addresses)}")
+
+
+def proposal_fields(proposal: Any) -> set[str]:
+    """The names of a proposal's fields: a model's, a dict's keys, else none."""
+    if isinstance(proposal, BaseModel):
+        return set(type(proposal).model_fields)
+    if isinstance(proposal, dict):
+        return {str(key) for key in proposal}
+    return set()

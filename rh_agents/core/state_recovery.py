@@ -1,0 +1,364 @@
+"""What of a run is saved: its records, its storage, its metadata, and the difference between two of them."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from rh_agents.core.errors import CorruptStateError, IncompatibleVersionError
+from rh_agents.core.types import ExecutionStatus
+
+CURRENT_SCHEMA_VERSION = "1.0.0"
+
+
+class StateStatus(StrEnum):
+    RUNNING = "running"
+    PAUSED = "paused"
+    AWAITING = "awaiting"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class ReplayMode(StrEnum):
+    """How completed steps are treated when a run is resumed."""
+
+    NORMAL = "normal"
+    VALIDATION = "validation"
+    REPUBLISH_ALL = "republish_all"
+
+
+class StateMetadata(BaseModel):
+    """What people know a state by. `custom_data` holds anything the engine can write."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    tags: list[str] = Field(default_factory=list)
+    description: str = ""
+    pipeline_name: str = ""
+    parent_state_id: str | None = None
+    custom_data: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("tags")
+    @classmethod
+    def _tags_are_words(cls, tags: list[str]) -> list[str]:
+        for tag in tags:
+            _check_text(tag, "a tag", 100)
+            if not tag.strip():
+                raise ValueError("a tag must not be empty")
+        return list(dict.fromkeys(tags))
+
+    @field_validator("description")
+    @classmethod
+    def _description_is_text(cls, description: str) -> str:
+        return _check_text(description, "the description", 10_000)
+
+    @field_validator("pipeline_name")
+    @classmethod
+    def _pipeline_name_is_text(cls, name: str) -> str:
+        return _check_text(name, "the pipeline name", 200)
+
+
+class Write(NamedTuple):
+    """The last thing one step wrote under one key.
+
+    `seq` orders writes among all steps; `text` is the encoded value (an artifact's: its id as plain text),
+    `None` a deletion; `media_type` and `size` (bytes) are filled for artifacts.
+    """
+
+    seq: int
+    text: str | None
+    media_type: str = ""
+    size: int = 0
+
+
+class Entry(NamedTuple):
+    """What stands under a storage or artifact key now; `owner` is the address that wrote it, "" outside of any step."""
+
+    seq: int
+    text: str
+    owner: str = ""
+    media_type: str = ""
+    size: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class EventRecord:
+    """One attempt of one step, written when the attempt ends (or, for a question, when it is asked).
+
+    `position` is allotted when the attempt starts; `started_at` is seconds since the epoch, `execution_time`
+    seconds. `result_text` is the encoded result, decoded only when somebody asks for `.result`.
+    """
+
+    position: int
+    address: str
+    event_type: str
+    actor: str
+    status: ExecutionStatus
+    generation: int = 1
+    attempt: int = 1
+    started_at: float = 0.0
+    execution_time: float = 0.0
+    fingerprint: str = ""
+    result_text: str | None = None
+    error_type: str = ""
+    error_message: str = ""
+    traceback: str = ""
+    storage_writes: dict[str, Write] | None = None
+    artifact_writes: dict[str, Write] | None = None
+
+    @property
+    def execution_status(self) -> ExecutionStatus:
+        return self.status
+
+    @property
+    def is_completed(self) -> bool:
+        return self.status is ExecutionStatus.COMPLETED
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types; fields at their default are left out."""
+        data: dict[str, Any] = {}
+        for name, default in _RECORD_DEFAULTS.items():
+            value = getattr(self, name)
+            if value != default:
+                data[name] = value
+        for name in ("storage_writes", "artifact_writes"):
+            if data.get(name):
+                data[name] = {key: list(write) for key, write in data[name].items()}
+        data["status"] = str(self.status)
+        return data
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "EventRecord":
+        """The inverse of `to_dict`.
+
+        Raises:
+            CorruptStateError: a field is missing, unknown or of the wrong kind.
+        """
+        try:
+            values = dict(data)
+            values["status"] = ExecutionStatus(values["status"])
+            for name in ("storage_writes", "artifact_writes"):
+                if values.get(name):
+                    values[name] = {key: Write(*write) for key, write in values[name].items()}
+            return cls(**values)
+        except (TypeError, ValueError, KeyError) as error:
+            raise CorruptStateError(f"a record cannot be read: {error}") from error
+
+
+_REQUIRED = object()
+_RECORD_DEFAULTS: dict[str, Any] = {
+    f.name: _REQUIRED if f.name in ("position", "address", "event_type", "actor", "status") else f.default
+    for f in fields(EventRecord)
+}
+
+
+@dataclass(slots=True, kw_only=True)
+class StateSnapshot:
+    """A state as it stood at one checkpoint. Artifacts are held as ids alone.
+
+    `events` are in order of `position`; `head` is the number of the checkpoint (0: never saved); `clock` is the
+    highest position or sequence number handed out; `generations` counts, by address, how often it was rolled back.
+    `resolution_text` is the encoded `Answer` to a pause that was made by hand.
+    """
+
+    state_id: str
+    status: StateStatus = StateStatus.PAUSED
+    metadata: StateMetadata = field(default_factory=StateMetadata)
+    version: str = CURRENT_SCHEMA_VERSION
+    created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    updated_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    events: list[EventRecord] = field(default_factory=list)
+    storage: dict[str, Entry] = field(default_factory=dict)
+    artifacts: dict[str, Entry] = field(default_factory=dict)
+    generations: dict[str, int] = field(default_factory=dict)
+    clock: int = 0
+    head: int = 0
+    resolution_text: str | None = None
+
+    @property
+    def artifact_ids(self) -> dict[str, str]:
+        """Artifact key to artifact id."""
+        return {key: entry.text for key, entry in self.artifacts.items()}
+
+    @staticmethod
+    def diff(a: "StateSnapshot", b: "StateSnapshot") -> "StateDiff":
+        """What has to change to get from `a` to `b`."""
+        return diff_snapshots(a, b)
+
+
+@dataclass(slots=True, kw_only=True)
+class Changes:
+    """What a checkpoint adds to the one before: the argument of `StateBackend.append`.
+
+    `base` is the number of the checkpoint that these changes follow (0: the state is new). `closed` are the
+    positions of events that are no longer part of the history from here on (rolled back, or a question that got
+    its answer; the answer's record has the same position and stands in `events`). `None` under a key of `storage`
+    or `artifacts` removes it. `metadata=None` keeps the earlier one.
+    """
+
+    state_id: str
+    base: int
+    status: StateStatus
+    updated_at: datetime
+    created_at: datetime | None = None
+    metadata: StateMetadata | None = None
+    events: list[EventRecord] = field(default_factory=list)
+    closed: list[int] = field(default_factory=list)
+    storage: dict[str, Entry | None] = field(default_factory=dict)
+    artifacts: dict[str, Entry | None] = field(default_factory=dict)
+    generations: dict[str, int] | None = None
+    clock: int = 0
+    resolution_text: str | None = None
+    version: str = CURRENT_SCHEMA_VERSION
+
+    def apply_to(self, snapshot: StateSnapshot | None) -> StateSnapshot:
+        """The snapshot after these changes. `snapshot` is the one before (`None` if the state is new) and is reused."""
+        if snapshot is None:
+            snapshot = StateSnapshot(state_id=self.state_id, created_at=self.created_at or self.updated_at)
+        if self.closed:
+            closed = set(self.closed)
+            snapshot.events = [event for event in snapshot.events if event.position not in closed]
+        if self.events:
+            last = snapshot.events[-1].position if snapshot.events else -1
+            snapshot.events.extend(self.events)
+            if any(event.position < last for event in self.events) or len(self.events) > 1:
+                snapshot.events.sort(key=lambda event: event.position)
+        _apply_entries(snapshot.storage, self.storage)
+        _apply_entries(snapshot.artifacts, self.artifacts)
+        if self.metadata is not None:
+            snapshot.metadata = self.metadata
+        if self.generations is not None:
+            snapshot.generations = dict(self.generations)
+        snapshot.status = self.status
+        snapshot.version = self.version
+        snapshot.updated_at = self.updated_at
+        snapshot.clock = max(snapshot.clock, self.clock)
+        snapshot.resolution_text = self.resolution_text
+        snapshot.head = self.base + 1
+        return snapshot
+
+    @classmethod
+    def between(cls, before: StateSnapshot | None, after: StateSnapshot) -> "Changes":
+        """The changes that turn `before` into `after`: what a plain `save_state` has to write."""
+        old_events = {_event_key(event): event for event in before.events} if before else {}
+        new_keys = {_event_key(event) for event in after.events}
+        return cls(
+            state_id=after.state_id,
+            base=before.head if before else 0,
+            status=after.status,
+            created_at=after.created_at,
+            updated_at=after.updated_at,
+            metadata=None if before and before.metadata == after.metadata else after.metadata,
+            events=[event for event in after.events if _event_key(event) not in old_events],
+            closed=sorted(event.position for key, event in old_events.items() if key not in new_keys),
+            storage=_entry_changes(before.storage if before else {}, after.storage),
+            artifacts=_entry_changes(before.artifacts if before else {}, after.artifacts),
+            generations=None if before and before.generations == after.generations else after.generations,
+            clock=after.clock,
+            resolution_text=after.resolution_text,
+            version=after.version,
+        )
+
+
+@dataclass(slots=True, kw_only=True)
+class StateDiff:
+    """The difference of two snapshots, by address and by key. In `changed_storage` the missing side is `None`;
+    its values are the encoded texts."""
+
+    new_events: list[EventRecord] = field(default_factory=list)
+    removed_events: list[EventRecord] = field(default_factory=list)
+    changed_events: list[tuple[EventRecord, EventRecord]] = field(default_factory=list)
+    changed_storage: dict[str, tuple[Any, Any]] = field(default_factory=dict)
+    new_artifacts: list[str] = field(default_factory=list)
+    removed_artifacts: list[str] = field(default_factory=list)
+    changed_artifacts: list[str] = field(default_factory=list)
+
+    @property
+    def is_empty(self) -> bool:
+        return not any(getattr(self, f.name) for f in fields(self))
+
+
+def diff_snapshots(a: StateSnapshot, b: StateSnapshot) -> StateDiff:
+    """See `StateSnapshot.diff`."""
+    left, right = _newest_by_address(a.events), _newest_by_address(b.events)
+    keys = list(dict.fromkeys((*a.storage, *b.storage)))
+    storage = {
+        key: (_text(a.storage.get(key)), _text(b.storage.get(key)))
+        for key in keys
+        if _text(a.storage.get(key)) != _text(b.storage.get(key))
+    }
+    return StateDiff(
+        new_events=[event for address, event in right.items() if address not in left],
+        removed_events=[event for address, event in left.items() if address not in right],
+        changed_events=[
+            (event, right[address])
+            for address, event in left.items()
+            if address in right
+            and (event.result_text, event.status) != (right[address].result_text, right[address].status)
+        ],
+        changed_storage=storage,
+        new_artifacts=[key for key in b.artifacts if key not in a.artifacts],
+        removed_artifacts=[key for key in a.artifacts if key not in b.artifacts],
+        changed_artifacts=[
+            key for key in a.artifacts if key in b.artifacts and a.artifacts[key].text != b.artifacts[key].text
+        ],
+    )
+
+
+def check_version(version: str) -> None:
+    """Refuse what a later major version of the schema wrote.
+
+    Raises:
+        IncompatibleVersionError: naming both versions.
+        CorruptStateError: `version` is no version.
+    """
+    try:
+        major = int(version.split(".")[0])
+    except (ValueError, AttributeError) as error:
+        raise CorruptStateError(f"{version!r} is no schema version") from error
+    if major > int(CURRENT_SCHEMA_VERSION.split(".")[0]):
+        raise IncompatibleVersionError(
+            f"the state was written by schema {version}; this program reads up to {CURRENT_SCHEMA_VERSION}"
+        )
+
+
+def _check_text(text: str, what: str, at_most: int) -> str:
+    if "\x00" in text:
+        raise ValueError(f"{what} holds a NUL character")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{what} holds a lone surrogate, which is no text") from error
+    if len(text) > at_most:
+        raise ValueError(f"{what} has {len(text)} characters; at most {at_most} fit")
+    return text
+
+
+def _event_key(event: EventRecord) -> tuple[int, str, int, str]:
+    return event.position, event.address, event.attempt, event.status
+
+
+def _newest_by_address(events: Iterable[EventRecord]) -> dict[str, EventRecord]:
+    return {event.address: event for event in events}
+
+
+def _text(entry: Entry | None) -> str | None:
+    return None if entry is None else entry.text
+
+
+def _apply_entries(entries: dict[str, Entry], changes: Mapping[str, Entry | None]) -> None:
+    for key, entry in changes.items():
+        if entry is None:
+            entries.pop(key, None)
+        else:
+            entries[key] = entry
+
+
+def _entry_changes(before: Mapping[str, Entry], after: Mapping[str, Entry]) -> dict[str, Entry | None]:
+    changed: dict[str, Entry | None] = {key: entry for key, entry in after.items() if before.get(key) != entry}
+    changed.update({key: None for key in before if key not in after})
+    return changed
