@@ -1,0 +1,39 @@
+"""Settings of the tests: the real ones, with files in a folder of their own that goes away afterwards."""
+
+import atexit
+import os
+import shutil
+import tempfile
+
+_VAR_DIR = tempfile.mkdtemp(prefix="rhdashboard-test-")
+atexit.register(shutil.rmtree, _VAR_DIR, ignore_errors=True)
+
+# Set before the settings are read, and inherited by the processes that a test starts: they share artifacts and key.
+os.environ["RHDASHBOARD_VAR_DIR"] = _VAR_DIR
+for _name in ("ALLOWED_HOSTS", "CELERY_BROKER_URL", "DATABASE_URL", "DEBUG", "HTTPS", "SECRET_KEY"):
+    os.environ.pop(_name, None)
+
+from rhdashboard.settings import *  # noqa: E402
+from rhdashboard.settings import _database  # noqa: E402
+
+_url = env.str("TEST_DATABASE_URL", default="")
+_config = _database(_url or f"sqlite:///{VAR_DIR / 'db.sqlite3'}")
+if _url:
+    # Each thread of a race gets a connection of its own, however many there are.
+    _config["OPTIONS"].pop("pool", None)
+else:
+    # A file, not memory: backends are called from several threads, and each has to see what the others wrote.
+    _config["TEST"] = {"NAME": str(VAR_DIR / "test.sqlite3")}
+DATABASES = {"default": _config}
+
+CELERY_BROKER_URL = env.str("TEST_BROKER_URL", default="memory://")
+CELERY_BROKER_TRANSPORT_OPTIONS = {}
+CELERY_TASK_ALWAYS_EAGER = False
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+STATIC_ROOT.mkdir(exist_ok=True)
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = True
+EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+LOGGING = {**LOGGING, "root": {"handlers": ["stderr"], "level": "WARNING"}}
