@@ -1,8 +1,9 @@
 """What of a run is saved: its records, its storage, its metadata, and the difference between two of them."""
 
+from bisect import insort
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -145,7 +146,7 @@ class EventRecord:
                 if values.get(name):
                     values[name] = {key: Write(*write) for key, write in values[name].items()}
             return cls(**values)
-        except (TypeError, ValueError, KeyError) as error:
+        except (TypeError, ValueError, KeyError, AttributeError) as error:
             raise CorruptStateError(f"a record cannot be read: {error}") from error
 
 
@@ -222,11 +223,9 @@ class Changes:
         if self.closed:
             closed = set(self.closed)
             snapshot.events = [event for event in snapshot.events if event.position not in closed]
-        if self.events:
-            last = snapshot.events[-1].position if snapshot.events else -1
-            snapshot.events.extend(self.events)
-            if any(event.position < last for event in self.events) or len(self.events) > 1:
-                snapshot.events.sort(key=lambda event: event.position)
+        for event in self.events:
+            # A parent ends after its children but stands before them: sorting anew each time would be quadratic.
+            insort(snapshot.events, event, key=_position)
         _apply_entries(snapshot.storage, self.storage)
         _apply_entries(snapshot.artifacts, self.artifacts)
         if self.metadata is not None:
@@ -243,18 +242,24 @@ class Changes:
 
     @classmethod
     def between(cls, before: StateSnapshot | None, after: StateSnapshot) -> "Changes":
-        """The changes that turn `before` into `after`: what a plain `save_state` has to write."""
+        """The changes that turn `before` into `after`: what a plain `save_state` has to write.
+
+        `updated_at` moves even if the caller left it alone: unless `after`'s is later than `before`'s, it is now.
+        """
         old_events = {_event_key(event): event for event in before.events} if before else {}
-        new_keys = {_event_key(event) for event in after.events}
+        new_events = {_event_key(event): event for event in after.events}
+        # Records that went and records that changed: both are closed, and what now stands at their positions is added.
+        closed = {event.position for key, event in old_events.items() if new_events.get(key) != event}
         return cls(
             state_id=after.state_id,
             base=before.head if before else 0,
             status=after.status,
-            created_at=after.created_at,
-            updated_at=after.updated_at,
-            metadata=None if before and before.metadata == after.metadata else after.metadata,
-            events=[event for event in after.events if _event_key(event) not in old_events],
-            closed=sorted(event.position for key, event in old_events.items() if key not in new_keys),
+            created_at=before.created_at if before else after.created_at,
+            updated_at=_later(before.updated_at, after.updated_at) if before else after.updated_at,
+            # Written every time: it is small, and arrays or `1` and `True` in custom_data have no honest `==`.
+            metadata=after.metadata,
+            events=[e for e in after.events if e.position in closed or _event_key(e) not in old_events],
+            closed=sorted(closed),
             storage=_entry_changes(before.storage if before else {}, after.storage),
             artifacts=_entry_changes(before.artifacts if before else {}, after.artifacts),
             generations=None if before and before.generations == after.generations else after.generations,
@@ -336,6 +341,14 @@ def _check_text(text: str, what: str, at_most: int) -> str:
     if len(text) > at_most:
         raise ValueError(f"{what} has {len(text)} characters; at most {at_most} fit")
     return text
+
+
+def _position(event: EventRecord) -> int:
+    return event.position
+
+
+def _later(before: datetime, after: datetime) -> datetime:
+    return after if after > before else max(datetime.now(UTC), before + timedelta(microseconds=1))
 
 
 def _event_key(event: EventRecord) -> tuple[int, str, int, str]:
