@@ -229,6 +229,7 @@ RECOVERY: dict[str, Any] = {
 
 CELERY_BROKER_URL, CELERY_BROKER_TRANSPORT_OPTIONS = _broker()
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_WORKER_ENABLE_REMOTE_CONTROL = CELERY_BROKER_URL != "filesystem://"  # There it would only poll more folders.
 CELERY_RESULT_BACKEND = None  # Results live in our own tables.
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_DEFAULT_QUEUE = "recovery"
