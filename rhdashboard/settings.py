@@ -192,14 +192,16 @@ WHITENOISE_USE_FINDERS = DEBUG
 
 # --- Work in the background
 
+FILE_BROKER = "filesystem://localhost//"
+
 
 def _broker() -> tuple[str, dict[str, Any]]:
     """The broker's address and options; by default messages are files, so that one machine needs no server."""
-    url = env.str("CELERY_BROKER_URL", default="")
-    if url:
+    url = env.str("CELERY_BROKER_URL", default=FILE_BROKER)
+    if url != FILE_BROKER:
         return url, {}
     messages = str(_folder("broker", "messages"))
-    return "filesystem://", {
+    return url, {
         "data_folder_in": messages,
         "data_folder_out": messages,
         "processed_folder": str(_folder("broker", "processed")),
@@ -225,11 +227,13 @@ RECOVERY: dict[str, Any] = {
     "LARGE_VALUE_BYTES": _count("LARGE_VALUE_BYTES", 65_536),
     "ARTIFACT_INLINE_BYTES": _count("ARTIFACT_INLINE_BYTES", 4_096),
     "RESUME_MAX_ATTEMPTS": _count("RESUME_MAX_ATTEMPTS", 3),
+    # The samples read files of this machine, so they are for trying things out on it: off where people run it for real.
+    "SAMPLES": env.bool("RECOVERY_SAMPLES", default="DATABASE_URL" not in env.ENVIRON),
 }
 
 CELERY_BROKER_URL, CELERY_BROKER_TRANSPORT_OPTIONS = _broker()
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_WORKER_ENABLE_REMOTE_CONTROL = CELERY_BROKER_URL != "filesystem://"  # There it would only poll more folders.
+CELERY_WORKER_ENABLE_REMOTE_CONTROL = CELERY_BROKER_URL != FILE_BROKER  # There it would only poll more folders.
 CELERY_RESULT_BACKEND = None  # Results live in our own tables.
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_DEFAULT_QUEUE = "recovery"
@@ -264,5 +268,8 @@ LOGGING = {
     "loggers": {
         # Django's own handlers (a console for DEBUG, mail to admins) would say everything twice.
         "django": {"handlers": [], "level": LOG_LEVEL, "propagate": True},
+        # A line when a task arrives and one when it succeeds, for every sweep: what tasks do is logged by who does it.
+        "celery.worker.strategy": {"level": "WARNING"},
+        "celery.app.trace": {"level": "WARNING"},
     },
 }

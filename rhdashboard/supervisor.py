@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from types import FrameType
-from typing import IO, TextIO
+from typing import TextIO
 
 LEASH = Path(__file__).with_name("leash.py")
 COLOURS = (36, 33, 35, 32, 34)
@@ -33,7 +33,7 @@ class Service:
 @dataclass
 class _Running:
     service: Service
-    leash: subprocess.Popen[str]
+    leash: subprocess.Popen[bytes]
     started_s: float = field(default_factory=time.monotonic)
 
 
@@ -93,26 +93,30 @@ class Supervisor:
                 signal.signal(number, handler)
 
     def _start(self, service: Service) -> None:
+        # The leash keeps the reading end too: a service that is ended because this process was killed may still say its
+        # last words, where a broken pipe would upset its shutdown.
+        reading_end, writing_end = os.pipe()
         leash = subprocess.Popen(
             # -E -S: nothing of the environment or of site-packages is read for these few lines.
             [sys.executable, "-E", "-S", str(LEASH), str(self._grace_s), *service.command],
             stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
+            stdout=writing_end,
             stderr=subprocess.STDOUT,
+            pass_fds=[reading_end],
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
-            text=True,
-            errors="replace",
             start_new_session=True,  # Ctrl-C in a terminal reaches this process alone; it tells the others.
         )
+        os.close(writing_end)
         running = self._running[service.name] = _Running(service, leash)
-        reader = threading.Thread(target=self._copy, args=(service, leash.stdout), daemon=True)
+        reader = threading.Thread(target=self._copy, args=(service, reading_end), daemon=True)
         reader.start()
         threading.Thread(target=self._await, args=(running, reader), daemon=True).start()
 
-    def _copy(self, service: Service, lines: IO[str]) -> None:
+    def _copy(self, service: Service, reading_end: int) -> None:
         colour = COLOURS[self._services.index(service) % len(COLOURS)]
-        for line in lines:
-            self._write(service.name, colour, line.rstrip("\n"))
+        with open(reading_end, encoding="utf-8", errors="replace") as lines:
+            for line in lines:
+                self._write(service.name, colour, line.rstrip("\n"))
 
     def _await(self, running: _Running, reader: threading.Thread) -> None:
         code = running.leash.wait()

@@ -125,6 +125,18 @@ def test_a_killed_supervisor_leaves_not_even_those_who_ignore_sigterm(start):
     assert soon(lambda: tree.alive() == []), f"still running: {tree.alive()}"
 
 
+def test_a_service_of_a_killed_supervisor_has_its_time_too_and_may_talk(start, tmp_path):
+    said = tmp_path / "said"
+    tree = start(service("one", f"trap 'echo bye && touch {said}; exit' TERM; echo pids $$; sleep 60 & wait"))
+    tree.read_until("one | pids")
+
+    tree.process.kill()
+    tree.process.stdout.close()
+
+    assert soon(lambda: tree.alive() == []), f"still running: {tree.alive()}"
+    assert said.exists()
+
+
 def test_a_service_that_ignores_sigterm_is_killed_when_its_time_is_over(start):
     tree = start(service("one", STUBBORN), grace_s=0.3)
     tree.read_until("one | pids")
