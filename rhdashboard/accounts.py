@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from django.conf import settings
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, Permission, User
+from django.db import transaction
 
 
 class Login(NamedTuple):
@@ -17,14 +18,23 @@ class Login(NamedTuple):
 
 
 PURPOSES = {"reviewer": "decides requests", "admin": "everything, and /admin/"}
+REVIEWERS_MAY = ("decide_approvalrequest", "start_state", "view_approvalrequest", "view_state")
 
 
+@transaction.atomic
 def create_sample_accounts() -> None:
     """Only when there is no account at all: a database that people use is left alone."""
     if User.objects.exists():
         return
     password = _password()
-    User.objects.create_user("reviewer", "reviewer@localhost", password, first_name="Robin", last_name="Reviewer")
+    reviewers, _ = Group.objects.get_or_create(name="Reviewers")
+    reviewers.permissions.add(
+        *Permission.objects.filter(content_type__app_label="recovery", codename__in=REVIEWERS_MAY)
+    )
+    reviewer = User.objects.create_user(
+        "reviewer", "reviewer@localhost", password, first_name="Robin", last_name="Reed"
+    )
+    reviewer.groups.add(reviewers)
     User.objects.create_superuser("admin", "admin@localhost", password, first_name="Alex", last_name="Admin")
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from django.conf import settings
-from django.core.management import call_command, get_commands
+from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
 from recovery.models import AuditEntry, State
@@ -34,7 +34,7 @@ class Command(BaseCommand):
             call_command("migrate", interactive=False, verbosity=0)
             call_command("collectstatic", interactive=False, verbosity=0)
             create_sample_accounts()
-            if _is_fresh() and "start_samples" in get_commands():
+            if settings.RECOVERY["SAMPLES"] and _is_fresh():
                 call_command("start_samples")
             address = f"http://{host}:{port}/"
             supervisor = Supervisor(_services(host, port, concurrency))
