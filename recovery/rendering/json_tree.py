@@ -1,0 +1,140 @@
+"""A value as a tree to fold and unfold, bounded in depth, width and length whatever the value is."""
+
+import dataclasses
+import json
+from collections import deque
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass, field
+from datetime import date, time
+from enum import Enum
+from itertools import islice
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel
+
+from recovery.rendering.plain import shortened, visible
+from recovery.rendering.quantities import size
+
+AT_MOST_DEPTH = 12
+AT_MOST_CHILDREN = 100
+AT_MOST_NODES = 600
+AT_MOST_CHARACTERS = 500
+
+# What is unfolded when the page opens: enough to see the shape, not so much that the page is only this.
+_OPEN_DEPTH = 2
+_OPEN_CHILDREN = 20
+
+
+@dataclass(slots=True)
+class Node:
+    """One line of the tree.
+
+    `key` is its name in its parent, `None` at the root. A leaf has `text`. A container has `children`, a `label`
+    (`5 keys`, `Order, 3 fields`) and in `more` what is not shown of it (`12 more`).
+    """
+
+    key: str | None
+    text: str = ""
+    label: str = ""
+    children: list["Node"] = field(default_factory=list)
+    more: str = ""
+    is_container: bool = False
+    is_open: bool = False
+
+
+def tree(value: Any) -> Node:
+    """The nodes of `value`: plain JSON, and what the engine decodes to (models, dates, decimals, sets and so on).
+
+    Level by level, so that a large first child does not hide the names of its siblings.
+    """
+    root, inside = _node(None, value)
+    unread = deque([(root, inside, 0)] if inside else [])
+    nodes_left = AT_MOST_NODES
+    while unread:
+        node, inside, depth = unread.popleft()
+        at_most = min(AT_MOST_CHILDREN, nodes_left) if depth < AT_MOST_DEPTH else 0
+        for name, child_value in islice(inside.children, at_most):
+            child, child_inside = _node(name, child_value)
+            node.children.append(child)
+            if child_inside:
+                unread.append((child, child_inside, depth + 1))
+        nodes_left -= len(node.children)
+        missing = inside.count - len(node.children)
+        node.more = f"{missing:,} more" if missing > 0 else ""
+        node.is_open = depth < _OPEN_DEPTH and len(node.children) <= _OPEN_CHILDREN
+    return root
+
+
+def _node(key: str | None, value: Any) -> "tuple[Node, _Inside | None]":
+    inside = _inside(value)
+    if inside is None:
+        return Node(key, text=_leaf(value)), None
+    return Node(key, label=inside.label, is_container=True), inside
+
+
+class _Inside(NamedTuple):
+    count: int
+    label: str
+    children: Iterable[tuple[str, Any]]
+
+
+def _inside(value: Any) -> _Inside | None:
+    """What a container holds, read only as far as it is shown; `None` for a leaf."""
+    if isinstance(value, Mapping):
+        return _Inside(len(value), _counted(len(value), "key"), ((_name(k), v) for k, v in value.items()))
+    if isinstance(value, BaseModel):
+        return _fields(value, [*type(value).model_fields, *(value.model_extra or {})])
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return _fields(value, [item.name for item in dataclasses.fields(value)])
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return _fields(value, list(value._fields))
+    if isinstance(value, list | tuple | Set):
+        kind = "set, " if isinstance(value, Set) else ""
+        return _Inside(len(value), kind + _counted(len(value), "item"), ((str(i), v) for i, v in enumerate(value)))
+    return None
+
+
+def _fields(value: Any, names: list[str]) -> _Inside:
+    label = f"{type(value).__name__}, {_counted(len(names), 'field')}"
+    return _Inside(len(names), label, ((name, getattr(value, name, None)) for name in names))
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def _name(key: Any) -> str:
+    return visible(shortened(key if isinstance(key, str) else _leaf(key), 100))
+
+
+def _leaf(value: Any) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
+        case Enum():
+            return f"{type(value).__name__}.{value.name}"
+        case str():
+            return _quoted(value)
+        case bytes() | bytearray() | memoryview():
+            return f"bytes, {size(len(value))}"
+        case int() if value.bit_length() > 1024:
+            # Python refuses to write very long integers out, and nobody reads them.
+            return f"an integer of {value.bit_length():,} bits"
+        case date() | time():
+            return value.isoformat()
+        case _:
+            return visible(shortened(_written(value), AT_MOST_CHARACTERS))
+
+
+def _quoted(text: str) -> str:
+    quoted = visible(json.dumps(shortened(text, AT_MOST_CHARACTERS), ensure_ascii=False))
+    return quoted if len(text) <= AT_MOST_CHARACTERS else f"{quoted} ({len(text):,} characters)"
+
+
+def _written(value: Any) -> str:
+    try:
+        return str(value)
+    except Exception:  # A foreign value's own code; the page shows the others.
+        return f"a {type(value).__name__} that cannot be written"

@@ -1,0 +1,22 @@
+"""Text of unknown origin, made safe to look at: nothing hidden, nothing endless."""
+
+_BIDI_CONTROLS = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
+_INVISIBLE = (0x00AD, 0x200B, 0x2060, 0xFEFF, *range(0xE0000, 0xE0080))
+
+# Control characters become their pictures, and what reorders or hides text becomes its name: a reviewer approves
+# what stands there, not what it looks like.
+_VISIBLE = {
+    **{code: 0x2400 + code for code in range(0x20) if chr(code) not in "\t\n\r"},
+    0x7F: 0x2421,
+    **{code: f"⟨U+{code:04X}⟩" for code in (*_BIDI_CONTROLS, *_INVISIBLE, *range(0x80, 0xA0), *range(0xD800, 0xE000))},
+}
+
+
+def visible(text: str) -> str:
+    """The same text with control, reordering, invisible and half characters written out."""
+    return text.translate(_VISIBLE)
+
+
+def shortened(text: str, at_most: int) -> str:
+    """At most `at_most` characters of text, with an ellipsis where some are missing."""
+    return text if len(text) <= at_most else text[: at_most - 1] + "…"
