@@ -1,0 +1,283 @@
+"""The small marks of the pages: icons, badges, people, times, ids and addresses, each drawn in one way only."""
+
+from datetime import datetime
+from typing import Any
+
+from django import template
+from django.templatetags.static import static
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import escape, format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
+
+from recovery.rendering import markdown as markdown_text
+from recovery.rendering import quantities
+from recovery.rendering.marks import (
+    DECISION_MARKS,
+    EFFECT_MARKS,
+    MESSAGE_MARKS,
+    REFUSAL_MARKS,
+    RISKS,
+    STATE_MARKS,
+    STEP_ICONS,
+    STEP_MARKS,
+    Mark,
+)
+from recovery.rendering.plain import visible as visible_text
+
+register = template.Library()
+
+
+# A due date nearer than this is marked as urgent.
+SOON_S = quantities.HOUR_S
+
+
+@register.simple_tag
+def icon(name: str, extra_class: str = "") -> SafeString:
+    return format_html(
+        '<svg class="icon{}" aria-hidden="true"><use href="{}#{}"/></svg>',
+        f" {extra_class}" if extra_class else "",
+        static("icons.svg"),
+        name,
+    )
+
+
+def _badge(mark: Mark, word: str = "") -> SafeString:
+    tone = f" badge-{mark.tone}" if mark.tone else ""
+    return format_html('<span class="badge{}">{}{}</span>', tone, icon(mark.icon), word or mark.word)
+
+
+def _unknown(value: Any) -> Mark:
+    """A word that this version does not know, from a newer program or another one, is shown as it stands."""
+    return Mark(visible_text(str(value)), "circle-question-mark")
+
+
+@register.simple_tag
+def badge(word: str, icon_name: str, tone: str = "") -> SafeString:
+    return _badge(Mark(word, icon_name, tone))
+
+
+@register.simple_tag
+def state_badge(status: str) -> SafeString:
+    return _badge(STATE_MARKS.get(str(status)) or _unknown(status))
+
+
+@register.simple_tag
+def decision_badge(kind: str, refusal: str = "", word: str = "") -> SafeString:
+    if refusal:
+        return _badge(REFUSAL_MARKS.get(refusal) or _unknown(refusal), word)
+    return _badge(DECISION_MARKS.get(str(kind)) or _unknown(kind), word)
+
+
+@register.filter
+def decision_word(kind: str) -> str:
+    return (DECISION_MARKS.get(str(kind)) or _unknown(kind)).word
+
+
+@register.filter
+def message_mark(level: str) -> Mark:
+    return MESSAGE_MARKS.get(level, Mark("Note", "info"))
+
+
+@register.simple_tag
+def effect_badge(effect: str) -> SafeString:
+    return _badge(EFFECT_MARKS.get(str(effect)) or _unknown(effect))
+
+
+@register.simple_tag
+def step_icon(event_type: str) -> SafeString:
+    return icon(STEP_ICONS.get(str(event_type), "circle-dashed"))
+
+
+@register.simple_tag
+def step_status(status: str, attempts: int = 1, has_waited: bool = False) -> SafeString:
+    """The status of a step; `has_waited` for a decision that was made, which is time of people and not of the run."""
+    mark = STEP_MARKS.get(str(status)) or _unknown(status)
+    if has_waited and status == "completed":
+        mark = Mark("Waited", "hourglass", "warn")
+    return format_html(
+        '<span class="step-status{}">{}{}{}</span>',
+        f" status-{mark.tone}" if mark.tone else "",
+        icon(mark.icon),
+        mark.word,
+        f", {attempts}×" if attempts > 1 else "",
+    )
+
+
+@register.simple_tag
+def risk(level: int) -> SafeString:
+    name, word = RISKS[level]
+    return format_html('<span class="risk risk-{}">{}{}</span>', name, icon(f"risk-{name}"), word)
+
+
+@register.simple_tag
+def due(when: datetime | None, prefix: str = "") -> SafeString:
+    """How long until it is due; nothing without a due date. `prefix` is read out only, unless it is given."""
+    if when is None:
+        return SafeString()
+    left_s = (when - timezone.now()).total_seconds()
+    tone = " due-over" if left_s < 0 else " due-soon" if left_s < SOON_S else ""
+    words = f"{quantities.span(-left_s)} over" if left_s < 0 else f"in {quantities.span(left_s)}"
+    return format_html(
+        '<span class="due{}" title="due {}">{}{}{}</span>',
+        tone,
+        _exact(when),
+        icon("octagon-alert" if left_s < 0 else "clock"),
+        f"{prefix} " if prefix else mark_safe('<span class="visually-hidden">Due </span>'),
+        words,
+    )
+
+
+def _exact(when: datetime) -> str:
+    return f"{timezone.localtime(when):%Y-%m-%d %H:%M:%S %Z}"
+
+
+def _time(when: datetime, words: str, verb: str = "") -> SafeString:
+    return format_html(
+        '<time datetime="{}" title="{}{}">{}</time>',
+        when.isoformat(timespec="seconds"),
+        f"{verb} " if verb else "",
+        _exact(when),
+        words,
+    )
+
+
+@register.simple_tag
+def since(when: datetime | None, verb: str = "") -> SafeString | str:
+    """`34 min ago`, the exact time on hover."""
+    return _time(when, quantities.ago(when, timezone.now()), verb) if when else "–"
+
+
+@register.simple_tag
+def age(when: datetime | None, verb: str = "") -> SafeString | str:
+    """`34 min`, for a place where `ago` is understood."""
+    return _time(when, quantities.span((timezone.now() - when).total_seconds()), verb) if when else "–"
+
+
+@register.simple_tag
+def moment(when: datetime | None) -> SafeString | str:
+    """The time itself, for logs."""
+    return _time(when, _exact(when)) if when else "–"
+
+
+@register.simple_tag
+def person(user: Any, viewer: Any = None, name: str = "") -> SafeString:
+    """A round mark with initials, and a first name; `You` for the viewer; `name` for an account that is gone."""
+    if user is None:
+        full = name or "Nobody"
+        return _person(full, full, _initials(full))
+    full = user.get_full_name() or user.get_username()
+    if viewer is not None and user.pk == viewer.pk:
+        return _person("You", full, _initials(full), " avatar-me")
+    return _person(user.first_name or full, full, _initials(full))
+
+
+def _person(short: str, full: str, initials: str, extra_class: str = "") -> SafeString:
+    return format_html(
+        '<span class="person" title="{}"><span class="avatar{}" aria-hidden="true">{}</span>'
+        '<span class="person-name">{}</span></span>',
+        full,
+        extra_class,
+        initials,
+        short,
+    )
+
+
+@register.filter
+def full_name(user: Any) -> str:
+    return (user.get_full_name() or user.get_username()) if user else ""
+
+
+@register.filter
+def initials(user: Any) -> str:
+    return _initials(full_name(user))
+
+
+def _initials(name: str) -> str:
+    words = name.replace(".", " ").replace("_", " ").replace("-", " ").split() or ["?"]
+    return (words[0][0] + words[-1][0] if len(words) > 1 else words[0][:2]).upper()
+
+
+@register.simple_tag
+def tag_list(tags: Any) -> SafeString:
+    """Tags as rounded labels; plain words, or rows that have a `tag`."""
+    return format_html_join(
+        "", '<span class="tag" title="{0}">{0}</span>', ((getattr(tag, "tag", tag),) for tag in tags)
+    )
+
+
+@register.simple_tag
+def copy_button(value: Any, what: str) -> SafeString:
+    return format_html(
+        '<button class="btn-icon" type="button" data-copy="{}" aria-label="Copy {}">{}</button>',
+        value,
+        what,
+        icon("copy"),
+    )
+
+
+@register.simple_tag
+def short_id(value: Any, what: str, url: str = "", length: int = 8) -> SafeString:
+    """The first characters of an id, a link where there is a `url`, and a button that copies all of it."""
+    whole = str(value)
+    short = whole if len(whole) <= length else whole[:length]
+    shown = (
+        format_html('<a class="mono" href="{}" title="{}">{}</a>', url, whole, short)
+        if url
+        else format_html('<span class="mono" title="{}">{}</span>', whole, short)
+    )
+    return format_html('<span class="id">{}{}</span>', shown, copy_button(whole, what))
+
+
+@register.filter
+def breakable(address: str) -> SafeString:
+    """An address that may break after each `::`, and nowhere inside a name unless it must."""
+    return mark_safe(escape(visible_text(address)).replace("::", "::<wbr>"))  # noqa: S308  escaped first
+
+
+@register.simple_tag
+def address(text: str) -> SafeString:
+    return format_html('<code class="address">{}</code>', breakable(text))
+
+
+@register.filter
+def duration(seconds: float | None) -> str:
+    return "–" if seconds is None else quantities.duration(seconds)
+
+
+@register.filter
+def size(count: int | None) -> str:
+    return "–" if count is None else quantities.size(count)
+
+
+@register.filter
+def visible(text: str) -> str:
+    return visible_text(str(text))
+
+
+@register.filter
+def markdown(text: str) -> SafeString:
+    return markdown_text.render(text)
+
+
+# Which entry of the navigation a page belongs to, where that is not the page itself.
+_SECTIONS = {
+    "inbox": {"request", "decide", "progress"},
+    "states": {"state", "compare", "artifact"},
+    "pipelines": {"pipeline"},
+}
+
+
+@register.simple_tag(takes_context=True)
+def nav_link(context: template.Context, name: str, icon_name: str, label: str, count: str = "") -> SafeString:
+    match = getattr(context.get("request"), "resolver_match", None)
+    here = match.url_name if match and match.app_name == "recovery" else ""
+    current = "page" if here == name else "true" if here in _SECTIONS.get(name, ()) else ""
+    return format_html(
+        '<a href="{}"{}>{}<span>{}</span>{}</a>',
+        reverse(f"recovery:{name}"),
+        format_html(' aria-current="{}"', current) if current else "",
+        icon(icon_name),
+        label,
+        format_html('<b class="count">{}<i class="visually-hidden"> waiting for you</i></b>', count) if count else "",
+    )
