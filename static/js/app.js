@@ -1,0 +1,85 @@
+// What HTML cannot say by itself: copying, closing what is open, and telling people when the server does not answer.
+// Everything else on the pages works without this file.
+"use strict";
+
+const STALE_AFTER_FAILURES = 2;
+let failures = 0;
+
+/** Read out by screen readers, in the one live region that no swap replaces. */
+function announce(text) {
+  const region = document.getElementById("announcer");
+  region.textContent = "";
+  // A region that is emptied and filled in one go is not read out again.
+  setTimeout(() => { region.textContent = text; }, 50);
+}
+
+async function copy(button) {
+  try {
+    await navigator.clipboard.writeText(button.dataset.copy);
+  } catch {
+    // No permission, or the page came over plain HTTP: select it in a field, as before there was a clipboard API.
+    const field = document.createElement("textarea");
+    field.value = button.dataset.copy;
+    field.className = "visually-hidden";
+    button.after(field);
+    field.select();
+    const done = document.execCommand("copy");
+    field.remove();
+    button.focus();
+    if (!done) return announce("Could not copy.");
+  }
+  button.classList.add("is-copied");
+  setTimeout(() => button.classList.remove("is-copied"), 1500);
+  announce("Copied.");
+}
+
+function openPanels() {
+  return document.querySelectorAll("details.menu[open], details.decision-option[open]");
+}
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (button) copy(button);
+  for (const panel of openPanels()) {
+    if (!panel.contains(event.target)) panel.open = false;
+  }
+});
+
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  for (const panel of openPanels()) {
+    panel.open = false;
+    panel.querySelector("summary").focus();
+  }
+});
+
+// Browsers know exclusive <details> by their shared name, older ones do not; and a panel's first field wants the focus.
+document.addEventListener("toggle", (event) => {
+  const panel = event.target;
+  if (!panel.open || !panel.matches("details.decision-option")) return;
+  for (const other of openPanels()) {
+    if (other !== panel && other.getAttribute("name") === panel.getAttribute("name")) other.open = false;
+  }
+  panel.querySelector("textarea, select, input:not([type=hidden])")?.focus();
+}, true);
+
+// The server was asked by htmx and did not answer well: say so once, keep what is on the page.
+function failed() {
+  failures += 1;
+  if (failures !== STALE_AFTER_FAILURES) return;
+  document.getElementById("stale").hidden = false;
+  announce("This page may be old. The server did not answer as it should.");
+}
+
+document.addEventListener("htmx:error", failed);
+document.addEventListener("htmx:after:request", (event) => {
+  const { status } = event.detail.ctx.response;
+  if (status === 404 || status >= 500) return failed();
+  failures = 0;
+  document.getElementById("stale").hidden = true;
+});
+
+// A page that comes back from the browser's own cache may show a decision that has long been made.
+window.addEventListener("pageshow", (event) => {
+  if (event.persisted && document.querySelector("[data-reload-on-return]")) location.reload();
+});
