@@ -59,7 +59,7 @@ def tree(value: Any) -> Node:
             if child_inside:
                 unread.append((child, child_inside, depth + 1))
         nodes_left -= len(node.children)
-        missing = inside.count - len(node.children)
+        missing = inside.length - len(node.children)
         node.more = f"{missing:,} more" if missing > 0 else ""
         node.is_open = depth < _OPEN_DEPTH and len(node.children) <= _OPEN_CHILDREN
     return root
@@ -73,7 +73,7 @@ def _node(key: str | None, value: Any) -> "tuple[Node, _Inside | None]":
 
 
 class _Inside(NamedTuple):
-    count: int
+    length: int
     label: str
     children: Iterable[tuple[str, Any]]
 

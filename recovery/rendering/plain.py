@@ -5,7 +5,7 @@ _INVISIBLE = (0x00AD, 0x200B, 0x2060, 0xFEFF, *range(0xE0000, 0xE0080))
 
 # Control characters become their pictures, and what reorders or hides text becomes its name: a reviewer approves
 # what stands there, not what it looks like.
-_VISIBLE = {
+_VISIBLE: dict[int, int | str] = {
     **{code: 0x2400 + code for code in range(0x20) if chr(code) not in "\t\n\r"},
     0x7F: 0x2421,
     **{code: f"⟨U+{code:04X}⟩" for code in (*_BIDI_CONTROLS, *_INVISIBLE, *range(0x80, 0xA0), *range(0xD800, 0xE000))},
