@@ -10,6 +10,8 @@ from contextlib import suppress
 
 import pytest
 
+from tests.project.processes import is_alive, soon
+
 # Prints its own process id and that of a child it never looks after.
 PARENT_AND_CHILD = "sleep 60 & echo pids $$ $!; wait"
 # Neither it nor its child can be asked to stop.
@@ -58,21 +60,6 @@ sys.exit(supervisor.run(ready=lambda: {ready}, announce=lambda: supervisor.say("
 
 def service(name: str, script: str, *, restarts: bool = False) -> str:
     return f"Service({name!r}, ['sh', '-c', {script!r}], restarts={restarts})"
-
-
-def is_alive(pid: int) -> bool:
-    """A zombie is dead: it only waits for somebody to look."""
-    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True).stdout.strip()
-    return state != "" and not state.startswith("Z")
-
-
-def soon(condition: Callable[[], bool], within_s: float = 8) -> bool:
-    give_up_s = time.monotonic() + within_s
-    while not condition():
-        if time.monotonic() > give_up_s:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 @pytest.fixture
