@@ -30,7 +30,9 @@ def join(path: tuple[str, ...], event_type: str) -> str:
     """The address of a step, of at most 1 000 characters."""
     address = SEPARATOR.join((*path, event_type))
     if len(address) > MAX_ADDRESS_LENGTH:
-        raise AddressError(f"an address has at most {MAX_ADDRESS_LENGTH} characters; this has {len(address)}: {address[:80]}…")
+        raise AddressError(
+            f"an address has at most {MAX_ADDRESS_LENGTH} characters; this has {len(address)}: {address[:80]}…"
+        )
     return address
 
 

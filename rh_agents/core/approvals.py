@@ -11,14 +11,6 @@ from rh_agents.core.addressing import check_part
 DecisionKind = Literal["approve", "edit", "respond", "reject", "request_changes", "expire", "cancel", "supersede"]
 Risk = Literal["low", "medium", "high", "critical"]
 Effect = Literal["read", "write", "irreversible"]
-OnReject = Literal["feedback", "skip", "fail"]
-
-
-class ChangeTarget(BaseModel):
-    """A step that a reviewer may send the run back to."""
-
-    address: str
-    label: str = ""
 
 
 class Choice(BaseModel):
@@ -36,7 +28,8 @@ class Question(BaseModel):
     `key` names the step: its address is `<path>::<key>::decision`. `proposal` is what will run when it is
     approved, best a pydantic model: the form is made from it and it comes back as the same type. `editable`
     names the fields a reviewer may change (`True`: all, `False`: none). `response_model` asks for a typed value
-    instead. `evidence` names artifact keys and step addresses to show beside the question.
+    instead. `evidence` names artifact keys and step addresses to show beside the question, `compare_to` a state
+    (or `<state id>@<checkpoint>`) to compare with.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
@@ -53,17 +46,8 @@ class Question(BaseModel):
     choices: list[Choice] = Field(default_factory=list)
     evidence: list[str] = Field(default_factory=list)
     compare_to: str = ""
-    change_targets: list[ChangeTarget] = Field(default_factory=list)
     risk: Risk = "medium"
-    priority: int = 0
     due_at: datetime | None = None
-    expires_at: datetime | None = None
-    on_expire: Literal["reject", "approve", "fail", "skip"] = "reject"
-    on_reject: OnReject = "feedback"
-    group: str = ""
-    group_policy: Literal["all", "first_reject_cancels"] = "all"
-    policy: dict[str, Any] = Field(default_factory=dict)
-    tags: list[str] = Field(default_factory=list)
 
     @field_validator("key")
     @classmethod
@@ -138,3 +122,50 @@ def proposal_fields(proposal: Any) -> set[str]:
     if isinstance(proposal, dict):
         return {str(key) for key in proposal}
     return set()
+
+
+def complete_answer(question: Question, answer: Answer) -> Answer:
+    """`answer` with what follows from its kind and from the question, typed as the question says.
+
+    Raises:
+        ValueError: the question does not offer that kind, or a field was changed that is not editable
+            (`pydantic.ValidationError` where a model refuses the value).
+    """
+    if answer.kind in ("approve", "edit", "respond", "reject") and answer.kind not in question.allowed_kinds:
+        raise ValueError(f"{answer.kind!r} is not offered here; there are: {', '.join(question.allowed_kinds)}")
+    proposal, response, edited = question.proposal, None, False
+    if answer.kind == "edit":
+        proposal = _edited_proposal(question, answer.proposal)
+        edited = proposal != question.proposal
+    if answer.kind == "respond":
+        if question.response_model is None:
+            raise ValueError("nothing was asked for that a response could answer")
+        response = _as_model(question.response_model, answer.response)
+    return answer.model_copy(update={"proposal": proposal, "response": response, "edited": edited})
+
+
+def _edited_proposal(question: Question, edited: Any) -> Any:
+    before = question.proposal
+    if edited is None:
+        raise ValueError("an edit brings the edited proposal")
+    if isinstance(before, BaseModel):
+        edited = _as_model(type(before), edited)
+    if question.editable is True or edited == before:
+        return edited
+    changed = {
+        name
+        for name in proposal_fields(before) | proposal_fields(edited)
+        if _field(before, name) != _field(edited, name)
+    }
+    fixed = sorted(changed - (question.editable or frozenset()))
+    if fixed or not changed:
+        raise ValueError(f"not editable: {', '.join(fixed) or 'the proposal'}")
+    return edited
+
+
+def _as_model(model: type[BaseModel], value: Any) -> BaseModel:
+    return value if isinstance(value, model) else model.model_validate(value)
+
+
+def _field(value: Any, name: str) -> Any:
+    return value.get(name) if isinstance(value, dict) else getattr(value, name, None)

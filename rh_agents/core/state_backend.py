@@ -110,7 +110,8 @@ class ArtifactBackend(ABC):
         """The value, `None` if there is none.
 
         Raises:
-            CorruptArtifactError: the bytes do not match what was saved, or cannot be decoded.
+            CorruptArtifactError: the bytes do not match what was saved.
+            SerializationError: they do, but hold what this process does not know or is not allowed to read.
         """
 
     @abstractmethod

@@ -1,7 +1,7 @@
 """What of a run is saved: its records, its storage, its metadata, and the difference between two of them."""
 
 from bisect import insort
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from rh_agents.core.errors import CorruptStateError, IncompatibleVersionError
+from rh_agents.core.serialization import decode
 from rh_agents.core.types import ExecutionStatus
 
 CURRENT_SCHEMA_VERSION = "1.0.0"
@@ -67,13 +68,15 @@ class Write(NamedTuple):
     """The last thing one step wrote under one key.
 
     `seq` orders writes among all steps; `text` is the encoded value (an artifact's: its id as plain text),
-    `None` a deletion; `media_type` and `size` (bytes) are filled for artifacts.
+    `None` a deletion; `media_type` and `size` (bytes) are filled for artifacts. `covers` is what stood there when
+    that was written outside of any step (the fields of its `Entry`): no record holds it, and a roll-back needs it.
     """
 
     seq: int
     text: str | None
     media_type: str = ""
     size: int = 0
+    covers: Sequence[Any] | None = None
 
 
 class Entry(NamedTuple):
@@ -91,7 +94,8 @@ class EventRecord:
     """One attempt of one step, written when the attempt ends (or, for a question, when it is asked).
 
     `position` is allotted when the attempt starts; `started_at` is seconds since the epoch, `execution_time`
-    seconds. `result_text` is the encoded result, decoded only when somebody asks for `.result`.
+    seconds. `result_text` is the encoded result, decoded only when somebody asks for `.result`; that of a question
+    is the `Question`. `overlapped` says that a sibling of the same name ran at the same time.
     """
 
     position: int
@@ -110,6 +114,17 @@ class EventRecord:
     traceback: str = ""
     storage_writes: dict[str, Write] | None = None
     artifact_writes: dict[str, Write] | None = None
+    overlapped: bool = False
+    load_artifact: Callable[[str], Any] | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def result(self) -> Any:
+        """The decoded result, `None` if there is none.
+
+        Raises:
+            SerializationError: it cannot be read back in this process.
+        """
+        return None if self.result_text is None else decode(self.result_text, load_artifact=self.load_artifact)
 
     @property
     def execution_status(self) -> ExecutionStatus:
@@ -144,7 +159,7 @@ class EventRecord:
             values["status"] = ExecutionStatus(values["status"])
             for name in ("storage_writes", "artifact_writes"):
                 if values.get(name):
-                    values[name] = {key: Write(*write) for key, write in values[name].items()}
+                    values[name] = {key: _write_from_list(write) for key, write in values[name].items()}
             return cls(**values)
         except (TypeError, ValueError, KeyError, AttributeError) as error:
             raise CorruptStateError(f"a record cannot be read: {error}") from error
@@ -154,6 +169,7 @@ _REQUIRED = object()
 _RECORD_DEFAULTS: dict[str, Any] = {
     f.name: _REQUIRED if f.name in ("position", "address", "event_type", "actor", "status") else f.default
     for f in fields(EventRecord)
+    if f.name != "load_artifact"
 }
 
 
@@ -341,6 +357,11 @@ def _check_text(text: str, what: str, at_most: int) -> str:
     if len(text) > at_most:
         raise ValueError(f"{what} has {len(text)} characters; at most {at_most} fit")
     return text
+
+
+def _write_from_list(values: Sequence[Any]) -> Write:
+    write = Write(*values)
+    return write if write.covers is None else write._replace(covers=tuple(write.covers))
 
 
 def _position(event: EventRecord) -> int:

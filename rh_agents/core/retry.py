@@ -1,0 +1,22 @@
+"""When a failed attempt is tried again."""
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveInt
+
+
+class RetryPolicy(BaseModel):
+    """Up to `max_attempts` in all; `backoff` seconds before the second, twice that before the third, and so on.
+
+    `retry_on`: only these errors are tried again. A pause or a cancellation never is.
+    """
+
+    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
+
+    max_attempts: PositiveInt = 3
+    backoff: NonNegativeFloat = 0.5
+    retry_on: tuple[type[Exception], ...] = Field(default=(Exception,))
+
+    def delay_s(self, attempt: int, error: Exception) -> float | None:
+        """How long to wait after failed attempt number `attempt` (from 1); `None`: not again."""
+        if attempt >= self.max_attempts or not isinstance(error, self.retry_on):
+            return None
+        return self.backoff * float(2 ** (attempt - 1))

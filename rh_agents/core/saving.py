@@ -1,0 +1,290 @@
+"""What is saved of a run, and how it is loaded again."""
+
+import uuid
+from datetime import UTC, datetime
+from typing import Any, Self
+
+from rh_agents.core.bus import EventBus
+from rh_agents.core.errors import CorruptArtifactError, StateError, StateNotFoundError
+from rh_agents.core.frames import Frame, PauseScope, current_frame
+from rh_agents.core.history import HistorySet
+from rh_agents.core.serialization import decode_artifact
+from rh_agents.core.state_backend import ArtifactBackend, StateBackend
+from rh_agents.core.state_recovery import (
+    Changes,
+    Entry,
+    EventRecord,
+    ReplayMode,
+    StateMetadata,
+    StateSnapshot,
+    StateStatus,
+    check_version,
+)
+from rh_agents.core.store import ARTIFACT, STORAGE, ExecutionStore
+from rh_agents.core.validation import ValidationReport
+
+DEFAULT_LARGE_VALUE_BYTES = 64 * 1024
+
+
+class SavedState:
+    """The part of `ExecutionState` that outlives the process."""
+
+    def __init__(
+        self,
+        state_backend: StateBackend | None,
+        artifact_backend: ArtifactBackend | None,
+        event_bus: EventBus | None,
+        state_id: str | None,
+        metadata: StateMetadata | None,
+        replay_mode: ReplayMode,
+        large_value_bytes: int,
+    ) -> None:
+        self.state_id = state_id or str(uuid.uuid4())
+        self.state_backend = state_backend
+        self.artifact_backend = artifact_backend
+        self.event_bus = event_bus or EventBus()
+        self.metadata = metadata or StateMetadata()
+        self.status = StateStatus.RUNNING
+        self.replay_mode = ReplayMode(replay_mode)
+        self.resume_from_address: str | None = None
+        self.validation_report = ValidationReport()
+        self.created_at = self.updated_at = datetime.now(UTC)
+        self.head = 0
+
+        # Without a place for artifacts that lasts, a large value stays where it is.
+        self.storage = ExecutionStore(
+            self.tick, self._writing_frame, self.load_artifact, large_value_bytes if artifact_backend else None
+        )
+        self.history = HistorySet((), self.load_artifact)
+        self._root = Frame(self, (), "", PauseScope())  # type: ignore[arg-type]  # always an ExecutionState
+        self._clock = 0
+        self._generations: dict[str, int] = {}
+        self._resolution_text: str | None = None
+        self._is_paused_by_hand = False
+
+        self._new_records: list[EventRecord] = []
+        self._closed: list[int] = []
+        self._is_metadata_new = True
+        self._are_generations_new = False
+
+    def save_checkpoint(self, status: StateStatus = StateStatus.PAUSED, metadata: StateMetadata | None = None) -> bool:
+        """Save what changed since the last checkpoint. `metadata=None` keeps the earlier one. `True`, or raises.
+
+        Raises:
+            StateError: there is no state backend, or the run only validates.
+            StaleWriterError: somebody else saved the state meanwhile.
+        """
+        if self.state_backend is None:
+            raise StateError("there is no state_backend to save to: ExecutionState(state_backend=...)")
+        if self.replay_mode is ReplayMode.VALIDATION:
+            raise StateError("a validating run saves nothing over the original")
+        status = StateStatus(status)
+        if status is StateStatus.AWAITING and not self.history.open:
+            # A new pause by hand: the decision about the one before has been used.
+            self._resolution_text = None
+        if metadata is not None and metadata != self.metadata:
+            self.metadata = metadata
+            self._is_metadata_new = True
+        self._save(self.state_backend, status)
+        self._is_paused_by_hand = status in (StateStatus.AWAITING, StateStatus.PAUSED)
+        return True
+
+    async def asave_checkpoint(
+        self, status: StateStatus = StateStatus.PAUSED, metadata: StateMetadata | None = None
+    ) -> bool:
+        """`save_checkpoint` for coroutines. Saving is short and must stay in order, so no thread is used."""
+        return self.save_checkpoint(status, metadata)
+
+    def save_if_possible(self, status: StateStatus) -> None:
+        """Save unless there is nowhere to save to, or nothing may be saved."""
+        if self.state_backend is not None and self.replay_mode is not ReplayMode.VALIDATION:
+            self._save(self.state_backend, status)
+        self.status = status
+
+    def to_snapshot(self, status: StateStatus | None = None, metadata: StateMetadata | None = None) -> StateSnapshot:
+        """The state as it stands now: what is saved of it. Steps that are still running are not in it."""
+        return StateSnapshot(
+            state_id=self.state_id,
+            status=StateStatus(status) if status else self.status,
+            metadata=metadata or self.metadata,
+            created_at=self.created_at,
+            updated_at=self._now(),
+            events=self.history.get_event_list(),
+            storage=dict(self.storage.committed[STORAGE]),
+            artifacts=dict(self.storage.committed[ARTIFACT]),
+            generations=dict(self._generations),
+            clock=self._clock,
+            head=self.head,
+            resolution_text=self._resolution_text,
+        )
+
+    @classmethod
+    def from_snapshot(
+        cls,
+        snapshot: StateSnapshot,
+        state_backend: StateBackend | None = None,
+        artifact_backend: ArtifactBackend | None = None,
+        event_bus: EventBus | None = None,
+        *,
+        resume_from_address: str | None = None,
+        replay_mode: ReplayMode = ReplayMode.NORMAL,
+        **options: Any,
+    ) -> Self:
+        """A run that goes on where `snapshot` stands; see `load_from_state_id`."""
+        check_version(snapshot.version)
+        state = cls(
+            state_backend,  # type: ignore[arg-type]  # ExecutionState's signature
+            artifact_backend,
+            event_bus,
+            state_id=snapshot.state_id,
+            metadata=snapshot.metadata,
+            replay_mode=replay_mode,
+            **options,
+        )
+        state.status = snapshot.status
+        state.created_at, state.updated_at = snapshot.created_at, snapshot.updated_at
+        state.head = snapshot.head
+        state._clock = snapshot.clock
+        state._is_metadata_new = snapshot.head == 0
+        state._generations = dict(snapshot.generations)
+        state._resolution_text = snapshot.resolution_text
+        state.storage.committed = {STORAGE: dict(snapshot.storage), ARTIFACT: dict(snapshot.artifacts)}
+        state.history = HistorySet(snapshot.events, state.load_artifact)
+        if snapshot.head == 0:
+            state._new_records = list(snapshot.events)
+            state.storage.changed = {kind: set(entries) for kind, entries in state.storage.committed.items()}
+        if resume_from_address is not None:
+            state._go_back_to(resume_from_address)
+        return state
+
+    @classmethod
+    def load_from_state_id(
+        cls,
+        state_id: str,
+        state_backend: StateBackend,
+        artifact_backend: ArtifactBackend | None = None,
+        event_bus: EventBus | None = None,
+        *,
+        resume_from_address: str | None = None,
+        replay_mode: ReplayMode = ReplayMode.NORMAL,
+        **options: Any,
+    ) -> Self:
+        """Load a saved state; steps that completed before are then skipped.
+
+        `resume_from_address`: that step and everything after it run again; what they wrote is rolled back.
+
+        Raises:
+            StateNotFoundError: no state has that id.
+            AddressNotFoundError: no step has that address; names the closest.
+            CorruptStateError, IncompatibleVersionError: what is stored cannot be read.
+        """
+        snapshot = state_backend.load_state(state_id)
+        if snapshot is None:
+            raise StateNotFoundError(f"no state has the id {state_id!r}")
+        return cls.from_snapshot(
+            snapshot,
+            state_backend,
+            artifact_backend,
+            event_bus,
+            resume_from_address=resume_from_address,
+            replay_mode=replay_mode,
+            **options,
+        )
+
+    @classmethod
+    async def aload_from_state_id(cls, *args: Any, **kwargs: Any) -> Self:
+        """`load_from_state_id` for coroutines."""
+        return cls.load_from_state_id(*args, **kwargs)
+
+    # ---- what the other parts of the engine call
+
+    def tick(self) -> int:
+        """The next position or sequence number."""
+        self._clock += 1
+        return self._clock
+
+    def generation_of(self, address: str) -> int:
+        return self._generations.get(address, 0) + 1 if self._generations else 1
+
+    def load_artifact(self, artifact_id: str) -> Any:
+        """The value of an artifact, from memory if it is not saved yet.
+
+        Raises:
+            CorruptArtifactError: it is damaged or gone.
+        """
+        if encoded := self.storage.unsaved_artifacts.get(artifact_id):
+            return decode_artifact(encoded.codec, encoded.payload)
+        if self.artifact_backend is None or not self.artifact_backend.exists(artifact_id):
+            raise CorruptArtifactError(f"the artifact {artifact_id} is not in the artifact backend")
+        return self.artifact_backend.load_artifact(artifact_id)
+
+    def current_frame(self) -> Frame:
+        frame = current_frame.get()
+        return frame if frame is not None and frame.state is self else self._root
+
+    # ---- inside
+
+    def _writing_frame(self) -> Frame | None:
+        frame = self.current_frame()
+        return frame if frame.address else None
+
+    def _now(self) -> datetime:
+        """Now, and never before the last time: a clock that was set back must not reorder checkpoints."""
+        return max(datetime.now(UTC), self.updated_at)
+
+    def _go_back_to(self, address: str) -> None:
+        removed, start = self.history.at_and_after(address)
+        gone = {id(record) for record in removed}
+        kept = [record for record in self.history.get_event_list() if id(record) not in gone]
+        self.history.close(removed)
+        self.storage.roll_back(kept, removed, start)
+        self._closed.extend(record.position for record in removed)
+        for rolled_back in dict.fromkeys(record.address for record in removed):
+            self._generations[rolled_back] = self._generations.get(rolled_back, 0) + 1
+        self._are_generations_new = True
+        self._resolution_text = None
+        self.resume_from_address = address
+
+    def _save(self, backend: StateBackend, status: StateStatus) -> None:
+        self._save_artifacts()
+        self.updated_at = self._now()
+        if backend.supports_append:
+            self.head = backend.append(self._changes(status))
+        else:
+            snapshot = self.to_snapshot(status)
+            backend.save_state(snapshot)
+            self.head = snapshot.head
+        self.status = status
+        self._new_records = []
+        self._closed = []
+        self._is_metadata_new = self._are_generations_new = False
+        for keys in self.storage.changed.values():
+            keys.clear()
+
+    def _save_artifacts(self) -> None:
+        if self.artifact_backend is None or not self.storage.unsaved_artifacts:
+            return
+        for identity, encoded in self.storage.unsaved_artifacts.items():
+            self.artifact_backend.save_encoded(identity, encoded.codec, encoded.payload, encoded.media_type)
+        self.storage.unsaved_artifacts.clear()
+
+    def _changes(self, status: StateStatus) -> Changes:
+        store = self.storage
+        entries: dict[bool, dict[str, Entry | None]] = {
+            kind: {key: store.committed[kind].get(key) for key in store.changed[kind]} for kind in (STORAGE, ARTIFACT)
+        }
+        return Changes(
+            state_id=self.state_id,
+            base=self.head,
+            status=status,
+            created_at=self.created_at,
+            updated_at=self.updated_at,
+            metadata=self.metadata if self._is_metadata_new else None,
+            events=self._new_records,
+            closed=self._closed,
+            storage=entries[STORAGE],
+            artifacts=entries[ARTIFACT],
+            generations=dict(self._generations) if self._are_generations_new else None,
+            clock=self._clock,
+            resolution_text=self._resolution_text,
+        )
