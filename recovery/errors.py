@@ -1,0 +1,92 @@
+"""Every refusal of the product.
+
+RecoveryError
+├── UnknownPipeline      no pipeline of that name is registered
+├── InvalidInput         an input or a decision's payload does not validate; nothing was written
+├── Refused              a decision that was not accepted; the refusal itself is recorded
+│   ├── NotAllowed       403: this person may not decide this request
+│   ├── AlreadyResolved  409: somebody was first
+│   └── StaleProposal    412: the proposal changed while they looked
+├── PipelineGone         the run's pipeline is no longer registered
+└── LeaseLost            another worker holds the state now
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from recovery.models import ApprovalRequest, ProposalVersion, Resolution
+
+
+class RecoveryError(Exception):
+    """The root of the product's refusals."""
+
+
+class UnknownPipeline(RecoveryError, LookupError):
+    """No pipeline of that name; `known` are the names there are."""
+
+    def __init__(self, name: str, known: list[str]) -> None:
+        self.name = name
+        self.known = known
+        super().__init__(f"no pipeline is named {name!r}; there are: {', '.join(known) or 'none'}")
+
+
+class InvalidInput(RecoveryError, ValueError):
+    """A value does not validate. `errors` is dotted path (or "" for the whole) to messages; nothing was written."""
+
+    def __init__(self, errors: dict[str, list[str]], what: str = "the input") -> None:
+        self.errors = errors
+        lines = "; ".join(f"{path or 'whole'}: {' '.join(messages)}" for path, messages in errors.items())
+        super().__init__(f"{what} does not validate: {lines}")
+
+
+class Refused(RecoveryError):
+    """A decision that was not accepted. It is recorded, with its reason, before this is raised."""
+
+    code = "refused"
+
+    def __init__(self, request: "ApprovalRequest", message: str) -> None:
+        self.request = request
+        super().__init__(message)
+
+
+class NotAllowed(Refused, PermissionError):
+    """This person may not decide this request."""
+
+    code = "not_allowed"
+
+
+class AlreadyResolved(Refused):
+    """Somebody was first; `resolution` says who, what and when."""
+
+    code = "already_resolved"
+
+    def __init__(self, request: "ApprovalRequest", resolution: "Resolution") -> None:
+        self.resolution = resolution
+        decision = resolution.decision
+        super().__init__(request, f"{decision.actor_name} was first: {resolution.outcome} at {decision.created_at:%H:%M:%S}")
+
+
+class StaleProposal(Refused):
+    """The reviewer saw version `seen`, but `current` is the newest. `changes` is (path, seen, current) in words."""
+
+    code = "stale"
+
+    def __init__(
+        self,
+        request: "ApprovalRequest",
+        seen: "ProposalVersion | None",
+        current: "ProposalVersion",
+        changes: list[tuple[str, str, str]],
+    ) -> None:
+        self.seen = seen
+        self.current = current
+        self.changes = changes
+        super().__init__(request, f"the proposal is now version {current.number}; nothing was decided")
+
+
+class PipelineGone(RecoveryError):
+    """The run's pipeline is no longer registered, or is of another version than the run needs."""
+
+
+class LeaseLost(RecoveryError):
+    """Another worker holds the state now; this one must not write any more."""

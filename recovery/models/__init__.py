@@ -1,0 +1,32 @@
+"""What the product remembers: runs, their checkpoints and artifacts, requests and decisions, and the audit."""
+
+from recovery.models.approval import (
+    ApprovalRequest,
+    Decision,
+    ProposalVersion,
+    Resolution,
+    Resumption,
+    Risk,
+)
+from recovery.models.artifact import Artifact, ArtifactRef
+from recovery.models.audit import AuditEntry, AuditTail
+from recovery.models.checkpoint import Checkpoint, Event, StorageEntry
+from recovery.models.state import State, Tag
+
+__all__ = [
+    "ApprovalRequest",
+    "Artifact",
+    "ArtifactRef",
+    "AuditEntry",
+    "AuditTail",
+    "Checkpoint",
+    "Decision",
+    "Event",
+    "ProposalVersion",
+    "Resolution",
+    "Resumption",
+    "Risk",
+    "State",
+    "StorageEntry",
+    "Tag",
+]

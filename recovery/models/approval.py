@@ -1,0 +1,311 @@
+"""What is asked, what was decided, and the job that carries the outcome to the run."""
+
+import uuid
+from datetime import UTC, datetime
+from typing import Any, Self
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+from recovery.models.state import State, Tag
+
+NO_DUE_DATE = datetime(9999, 1, 1, tzinfo=UTC)
+
+
+class Risk(models.IntegerChoices):
+    LOW = 0, "Low"
+    MEDIUM = 1, "Medium"
+    HIGH = 2, "High"
+    CRITICAL = 3, "Critical"
+
+
+class ApprovalRequestQuerySet(models.QuerySet["ApprovalRequest"]):
+    def open(self) -> Self:
+        return self.filter(resolved_at__isnull=True)
+
+    def decided(self) -> Self:
+        return self.filter(resolved_at__isnull=False)
+
+    def visible_to(self, user: Any) -> Self:
+        """Everybody who is signed in sees every request."""
+        return self if user.is_authenticated else self.none()
+
+    def decidable_by(self, user: Any) -> Self:
+        """Open ones that `user` may decide: not those of runs that they started themselves."""
+        if not user.has_perm("recovery.decide_approvalrequest"):
+            return self.none()
+        return self.open().filter(Q(requested_by__isnull=True) | ~Q(requested_by=user) | Q(self_approval=True))
+
+    def tagged(self, tag: str) -> Self:
+        return self.filter(models.Exists(Tag.objects.filter(state=models.OuterRef("state_id"), tag=tag)))
+
+    def matching(self, text: str) -> Self:
+        return self.filter(
+            Q(title__icontains=text)
+            | Q(message__icontains=text)
+            | models.Exists(Tag.objects.filter(state=models.OuterRef("state_id"), tag__icontains=text))
+        )
+
+    def most_urgent_first(self) -> Self:
+        return self.order_by("-risk", "due_order", "opened_at", "id")
+
+    def after(self, risk: int, due_order: datetime, opened_at: datetime, pk: uuid.UUID) -> Self:
+        """The next page of `most_urgent_first`: what comes behind that row."""
+        return self.filter(
+            Q(risk__lt=risk)
+            | Q(risk=risk, due_order__gt=due_order)
+            | Q(risk=risk, due_order=due_order, opened_at__gt=opened_at)
+            | Q(risk=risk, due_order=due_order, opened_at=opened_at, id__gt=pk)
+        )
+
+    def newest_decided_first(self) -> Self:
+        return self.order_by("-resolved_at", "-id")
+
+    def decided_before(self, resolved_at: datetime, pk: uuid.UUID) -> Self:
+        return self.filter(Q(resolved_at__lt=resolved_at) | Q(resolved_at=resolved_at, id__lt=pk))
+
+    def for_inbox(self) -> Self:
+        """What a row shows, and nothing heavier."""
+        return (
+            self.select_related("holder")
+            .defer("question", "message", "args_schema", "response_schema")
+            .prefetch_related("state__tags")
+        )
+
+
+class ApprovalRequest(models.Model):
+    """What is asked; immutable once open, but for who holds it and what it came to.
+
+    `question` is the engine's encoded `Question`; the columns beside it are what lists, filters and the policy
+    read. A pause made by hand (`save_checkpoint(status=AWAITING)`) has no question and no address: `is_manual`.
+    `outcome` and `resolved_at` mirror the resolution that counts.
+    """
+
+    class Effect(models.TextChoices):
+        READ = "read", "Reads only"
+        WRITE = "write", "Writes"
+        IRREVERSIBLE = "irreversible", "Irreversible"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    state = models.ForeignKey(State, on_delete=models.CASCADE, related_name="requests", db_index=False)
+    checkpoint = models.PositiveIntegerField()
+    checkpoint_digest = models.CharField(max_length=64, blank=True)
+    address = models.CharField(max_length=1000, blank=True)
+    generation = models.PositiveIntegerField(default=1)
+    is_manual = models.BooleanField(default=False)
+
+    question = models.TextField(blank=True)
+    reason = models.CharField(max_length=100, blank=True)
+    title = models.CharField(max_length=500)
+    message = models.TextField(blank=True)
+    action = models.CharField(max_length=300, blank=True)
+    effect = models.CharField(max_length=16, choices=Effect, default=Effect.WRITE)
+    args_schema = models.TextField(blank=True)
+    response_schema = models.TextField(blank=True)
+    risk = models.PositiveSmallIntegerField(choices=Risk, default=Risk.MEDIUM)
+    priority = models.SmallIntegerField(default=0)
+    due_at = models.DateTimeField(null=True, blank=True)
+    due_order = models.DateTimeField(default=NO_DUE_DATE, editable=False)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    on_expire = models.CharField(max_length=16, default="reject")
+    on_reject = models.CharField(max_length=16, default="feedback")
+    group = models.CharField(max_length=200, blank=True)
+    group_policy = models.CharField(max_length=32, default="all")
+    policy = models.JSONField(default=dict, blank=True)
+    self_approval = models.BooleanField(default=False)
+
+    pipeline = models.CharField(max_length=200, blank=True)
+    pipeline_version = models.CharField(max_length=64, blank=True)
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    opened_at = models.DateTimeField()
+
+    holder = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    held_since = models.DateTimeField(null=True, blank=True)
+    outcome = models.CharField(max_length=20, blank=True)
+    resolved_at = models.DateTimeField(null=True, blank=True)
+
+    objects = ApprovalRequestQuerySet.as_manager()
+
+    class Meta:
+        permissions = [("decide_approvalrequest", "Can decide requests")]
+        indexes = [
+            models.Index(
+                fields=["-risk", "due_order", "opened_at", "id"],
+                name="request_inbox",
+                condition=Q(resolved_at__isnull=True),
+            ),
+            models.Index(
+                fields=["pipeline", "-risk", "due_order", "opened_at", "id"],
+                name="request_inbox_pipeline",
+                condition=Q(resolved_at__isnull=True),
+            ),
+            models.Index(
+                fields=["-resolved_at", "-id"], name="request_decided", condition=Q(resolved_at__isnull=False)
+            ),
+            models.Index(fields=["expires_at"], name="request_expiry", condition=Q(resolved_at__isnull=True)),
+        ]
+        constraints = [
+            models.UniqueConstraint(fields=["state", "address", "generation"], name="request_once_a_question"),
+            models.CheckConstraint(name="request_risk_known", condition=Q(risk__in=Risk.values)),
+            models.CheckConstraint(
+                name="request_resolved_with_outcome",
+                condition=(Q(resolved_at__isnull=True) & Q(outcome=""))
+                | (Q(resolved_at__isnull=False) & ~Q(outcome="")),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.title
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        self.due_order = self.due_at or NO_DUE_DATE
+        super().save(*args, **kwargs)
+
+    @property
+    def is_open(self) -> bool:
+        return self.resolved_at is None
+
+    @property
+    def short_id(self) -> str:
+        return str(self.id)[:8]
+
+
+class ProposalVersion(models.Model):
+    """One version of what would run. Append-only; the newest is what runs. `args` is encoded by the engine;
+    `digest` is the SHA-256 of action and args, which a decision names so that A approved never runs B."""
+
+    request = models.ForeignKey(ApprovalRequest, on_delete=models.CASCADE, related_name="versions")
+    number = models.PositiveIntegerField()
+    args = models.TextField()
+    digest = models.CharField(max_length=64)
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    by_name = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["request", "number"], name="version_number_once")]
+
+    def __str__(self) -> str:
+        return f"version {self.number}"
+
+
+class Decision(models.Model):
+    """One act of one actor on a request: a vote, a comment, a refusal too. Append-only.
+
+    `payload` is the encoded value that came with it (the edited proposal, the response). `refusal` is empty where
+    the act was accepted, else the reason it was not (`already_resolved`, `not_allowed`, `stale`).
+    """
+
+    request = models.ForeignKey(ApprovalRequest, on_delete=models.CASCADE, related_name="decisions")
+    kind = models.CharField(max_length=20)
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    actor_name = models.CharField(max_length=200, blank=True)
+    actor_kind = models.CharField(max_length=16, default="user")
+    channel = models.CharField(max_length=20, default="web")
+    version = models.PositiveIntegerField(default=1)
+    payload = models.TextField(blank=True)
+    comment = models.TextField(blank=True)
+    refusal = models.CharField(max_length=40, blank=True)
+    idempotency_key = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["request", "created_at"], name="decision_by_request")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["request", "actor", "idempotency_key"],
+                name="decision_key_once",
+                condition=~Q(idempotency_key="") & Q(refusal=""),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} by {self.actor_name}"
+
+
+class Resolution(models.Model):
+    """What a request came to. At most one that counts; `answer` is the engine's encoded `Answer`."""
+
+    request = models.ForeignKey(ApprovalRequest, on_delete=models.CASCADE, related_name="resolutions")
+    decision = models.OneToOneField(Decision, on_delete=models.CASCADE, related_name="resolution")
+    outcome = models.CharField(max_length=20)
+    version = models.PositiveIntegerField(default=1)
+    digest = models.CharField(max_length=64, blank=True)
+    answer = models.TextField()
+    created_at = models.DateTimeField()
+    undone_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["request"], name="resolution_once", condition=Q(undone_at__isnull=True)),
+        ]
+
+    def __str__(self) -> str:
+        return self.outcome
+
+
+class ResumptionQuerySet(models.QuerySet["Resumption"]):
+    def due(self, now: datetime) -> Self:
+        """Committed, not finished, and allowed to start."""
+        return self.filter(status__in=Resumption.UNFINISHED, not_before__lte=now)
+
+
+class Resumption(models.Model):
+    """A job for a worker: start a run, carry a resolution to it, or try again. An outbox row, written in the
+    transaction of what caused it; the broker only makes it quick.
+
+    `pending`: nobody works on it. `running`: the holder of the state's lease does. `done`, `failed`: over.
+    `undone`: taken back before it started. `blocked`: it cannot go on as things are; `last_error` says why.
+    """
+
+    class Kind(models.TextChoices):
+        START = "start", "Start"
+        RESUME = "resume", "Resume"
+        RETRY = "retry", "Retry"
+
+    class Status(models.TextChoices):
+        PENDING = "pending", "Queued"
+        RUNNING = "running", "Running"
+        DONE = "done", "Done"
+        FAILED = "failed", "Failed"
+        BLOCKED = "blocked", "Blocked"
+        UNDONE = "undone", "Undone"
+
+    UNFINISHED = (Status.PENDING, Status.RUNNING)
+
+    state = models.ForeignKey(State, on_delete=models.CASCADE, related_name="resumptions")
+    resolution = models.OneToOneField(
+        Resolution, null=True, blank=True, on_delete=models.CASCADE, related_name="resumption"
+    )
+    kind = models.CharField(max_length=10, choices=Kind)
+    status = models.CharField(max_length=10, choices=Status, default=Status.PENDING)
+    not_before = models.DateTimeField()
+    created_at = models.DateTimeField()
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    fence = models.PositiveBigIntegerField(default=0)
+    attempts = models.PositiveIntegerField(default=0)
+    last_error = models.TextField(blank=True)
+
+    objects = ResumptionQuerySet.as_manager()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["not_before"], name="resumption_due", condition=Q(status__in=["pending", "running"])),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                name="resumption_of_resolution",
+                condition=(Q(kind="resume") & Q(resolution__isnull=False)) | ~Q(kind="resume"),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.status}"
