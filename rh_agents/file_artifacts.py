@@ -1,0 +1,99 @@
+"""Artifacts as files: `<base_path>/<id>.artifact`, a line of JSON that describes the payload, then the payload."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from rh_agents.core import serialization
+from rh_agents.core.errors import CorruptArtifactError
+from rh_agents.core.serialization import EncodedArtifact, decode_artifact, encode_artifact
+from rh_agents.core.state_backend import ArtifactBackend
+from rh_agents.durable_files import remove, write_whole
+from rh_agents.safe_ids import check_id
+from rh_agents.sealed_json import seal, unseal
+
+_SUFFIX = ".artifact"
+
+
+class FileSystemArtifactBackend(ArtifactBackend):
+    """Keeps every artifact in a file of its own. No pickle is written or read unless `allow_pickle`."""
+
+    def __init__(self, base_path: str | os.PathLike[str], *, allow_pickle: bool = False) -> None:
+        self._folder = Path(base_path)
+        self._allow_pickle = allow_pickle
+
+    def save_artifact(self, artifact_id: str, artifact: Any) -> bool:
+        check_id(artifact_id, "artifact id")
+        return self.save_encoded(
+            artifact_id, *encode_artifact(artifact, key=artifact_id, allow_pickle=self._allow_pickle)
+        )
+
+    def save_encoded(self, artifact_id: str, codec: str, payload: bytes, media_type: str = "") -> bool:
+        path = self._path(artifact_id)
+        encoded = EncodedArtifact(codec, payload, media_type)
+        try:
+            if self._read(artifact_id) == encoded:
+                return True
+        except CorruptArtifactError:
+            pass  # Saving what should be there repairs it.
+        write_whole(path, _file_of(artifact_id, encoded))
+        return True
+
+    def load_artifact(self, artifact_id: str) -> Any:
+        encoded = self._read(artifact_id)
+        if encoded is None:
+            return None
+        return decode_artifact(encoded.codec, encoded.payload, allow_pickle=self._allow_pickle)
+
+    def delete_artifact(self, artifact_id: str) -> bool:
+        return remove(self._path(artifact_id))
+
+    def exists(self, artifact_id: str) -> bool:
+        return self._path(artifact_id).is_file()
+
+    def list_artifacts(self) -> list[str]:
+        return sorted(path.name.removesuffix(_SUFFIX) for path in self._folder.glob(f"[!.]*{_SUFFIX}"))
+
+    def get_size(self, artifact_id: str) -> int | None:
+        try:
+            with open(self._path(artifact_id), "rb") as file:
+                return int(_header(file.readline(), artifact_id)["size"])
+        except FileNotFoundError:
+            return None
+
+    def _path(self, artifact_id: str) -> Path:
+        return self._folder / (check_id(artifact_id, "artifact id") + _SUFFIX)
+
+    def _read(self, artifact_id: str) -> EncodedArtifact | None:
+        try:
+            data = self._path(artifact_id).read_bytes()
+        except FileNotFoundError:
+            return None
+        line, _, payload = data.partition(b"\n")
+        header = _header(line, artifact_id)
+        encoded = EncodedArtifact(header["codec"], payload, header["media_type"])
+        if header["sha256"] != serialization.artifact_id(encoded):
+            raise CorruptArtifactError(f"artifact {artifact_id!r} is damaged: its bytes do not match their hash")
+        return encoded
+
+
+def _file_of(artifact_id: str, encoded: EncodedArtifact) -> bytes:
+    """The file's bytes. `sha256` is that of codec, NUL and payload: a content address is the same."""
+    header = {
+        "id": artifact_id,
+        "codec": encoded.codec,
+        "sha256": serialization.artifact_id(encoded),
+        "size": len(encoded.payload),
+        "media_type": encoded.media_type,
+    }
+    return seal(header) + b"\n" + encoded.payload
+
+
+def _header(line: bytes, artifact_id: str) -> dict[str, Any]:
+    try:
+        header = unseal(line.removesuffix(b"\n"))
+    except ValueError as error:
+        raise CorruptArtifactError(f"artifact {artifact_id!r} is damaged in its first line: {error}") from error
+    if header["id"] != artifact_id:
+        raise CorruptArtifactError(f"artifact {artifact_id!r} is damaged: it is {header['id']!r}")
+    return header
