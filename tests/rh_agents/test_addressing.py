@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rh_agents.core.addressing import MAX_ADDRESS_LENGTH, check_part, is_within, join, parent_path, path_of
+from rh_agents.core.addressing import MAX_ADDRESS_LENGTH, check_part, is_within, join, path_of
 from rh_agents.core.errors import AddressError, RhAgentsError
 from rh_agents.core.types import EventType
 
@@ -26,9 +26,7 @@ def test_an_address_is_the_path_and_the_type() -> None:
     assert join(("planner#2", "search"), "tool_call") == "planner#2::search::tool_call"
 
 
-@pytest.mark.parametrize(
-    "part", ["a", "process_data", "with space", "Zoë 😀", "a:b", "[0]", "a" * 900, "::".replace(":", ".")]
-)
+@pytest.mark.parametrize("part", ["a", "process_data", "with space", "Zoë 😀", "a:b", "[0]", "a" * 900])
 def test_a_name_may_be_any_text_that_can_be_shown(part: str) -> None:
     assert check_part(part) == part
 
@@ -52,9 +50,7 @@ def test_an_address_has_at_most_a_thousand_characters() -> None:
 
 @given(paths, types)
 def test_the_path_of_an_address_is_the_one_it_was_made_of(path: tuple[str, ...], event_type: str) -> None:
-    address = join(path, event_type)
-    assert path_of(address) == path
-    assert parent_path(address) == path[:-1]
+    assert path_of(join(path, event_type)) == path
 
 
 @given(paths, types, st.integers(2, 10_000))
