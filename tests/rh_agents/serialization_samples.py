@@ -3,6 +3,8 @@
 import enum
 import ipaddress
 import math
+import subprocess
+import sys
 from collections import Counter, OrderedDict, defaultdict, deque
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, timezone
@@ -15,6 +17,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl, PrivateAttr, RootModel
+from pydantic.dataclasses import dataclass as checked_dataclass
 
 from rh_agents.core.approvals import Answer, Question
 from rh_agents.core.types import ExecutionStatus
@@ -74,6 +77,12 @@ class Point:
         return lambda: self.x
 
 
+@checked_dataclass
+class Checked:
+    a: int
+    b: list[int] = Field(default_factory=list)
+
+
 @dataclass(frozen=True, slots=True)
 class Frozen:
     name: str
@@ -99,6 +108,19 @@ class Colour(enum.Enum):
     CRIMSON = "red"
     GREEN = ("g", 2)
     CALL = partial(int, base=2)
+
+
+class Kind(str, enum.Enum):  # noqa: UP042 - the older way, which people have
+    A = "a"
+
+
+@dataclass(frozen=True)
+class Weight:
+    grams: int
+
+
+class Parcel(Weight, enum.Enum):
+    LIGHT = 1
 
 
 class Size(enum.IntEnum):
@@ -202,6 +224,8 @@ VALUES: dict[str, Any] = {
     "dataclass over slots": over_slots(),
     "named tuple": Pair((1,), Pair(2)),
     "enums": [Colour.RED, Colour.CRIMSON, Colour.GREEN, Colour.CALL, Size.SMALL, ExecutionStatus.COMPLETED],
+    "enums of other types": [Kind.A, Parcel.LIGHT],
+    "pydantic dataclass": Checked(1),
     "flags": [Rights.READ, Rights.READ | Rights.WRITE, Rights(0), ~Rights.READ, Bits.A | Bits.B, Bits(8), Bits(0)],
 }
 
@@ -247,3 +271,17 @@ def _state(value: Any) -> dict[str, Any]:
     state = {**getattr(value, "__dict__", {}), **{name: getattr(value, name) for name in slots}}
     state.pop("shifted", None)
     return state
+
+
+def run_python(program: str, stdin: str = "", hash_seed: str = "1") -> list[str]:
+    """The lines that a program printed in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-X", "utf8", "-c", program],
+        input=stdin,
+        encoding="utf-8",
+        capture_output=True,
+        check=False,
+        env={"PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONHASHSEED": hash_seed},
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.removesuffix("\n").split("\n")
