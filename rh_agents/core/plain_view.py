@@ -41,7 +41,11 @@ def to_plain(text: str) -> Any:
     Raises:
         SerializationError: `text` is no JSON.
     """
-    return _plain(_parse(text), 0)
+    try:
+        return _plain(_parse(text), 0)
+    except RecursionError as error:
+        # Only where the caller itself stands close to Python's limit.
+        raise SerializationError("the text is nested too deep to be shown from here") from error
 
 
 def type_name(text: str) -> str:
