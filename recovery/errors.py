@@ -7,6 +7,7 @@ RecoveryError
 │   ├── NotAllowed       403: this person may not decide this request
 │   ├── AlreadyResolved  409: somebody was first
 │   └── StaleProposal    412: the proposal changed while they looked
+├── NotASide             a side of a comparison that names no state or checkpoint
 ├── PipelineGone         the run's pipeline is no longer registered
 └── LeaseLost            another worker holds the state now
 """
@@ -37,6 +38,16 @@ class InvalidInput(RecoveryError, ValueError):
         self.errors = errors
         lines = "; ".join(f"{path or 'whole'}: {' '.join(messages)}" for path, messages in errors.items())
         super().__init__(f"{what} does not validate: {lines}")
+
+
+class NotASide(RecoveryError, LookupError):
+    """What was given for the `side` (left or right) of a comparison names no state or checkpoint; `reason` says why."""
+
+    def __init__(self, side: str, reference: str, reason: str) -> None:
+        self.side = side
+        self.reference = reference
+        self.reason = reason
+        super().__init__(f"{side}: {reason}")
 
 
 class Refused(RecoveryError):
