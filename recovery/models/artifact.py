@@ -3,6 +3,7 @@
 from django.core.files.storage import storages
 from django.db import models
 from django.db.models import F, Q
+from django.utils import timezone
 
 from recovery.models.checkpoint import LogQuerySet
 from recovery.models.state import State
@@ -11,7 +12,8 @@ from recovery.models.state import State
 class Artifact(models.Model):
     """One value by its content: `codec` says how `payload` is read back, `sha256` is that of the payload.
 
-    Small payloads stand in `inline`; larger ones are the file `file_name` of `STORAGES["artifacts"]`.
+    Small payloads stand in `inline`; larger ones are the file `file_name` of `STORAGES["artifacts"]`. Saving the same
+    content again moves `last_saved_at` alone: whoever saved it is about to refer to it.
     """
 
     id = models.CharField(primary_key=True, max_length=200)
@@ -22,6 +24,7 @@ class Artifact(models.Model):
     inline = models.BinaryField(null=True, blank=True)
     file_name = models.CharField(max_length=255, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
+    last_saved_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
         constraints = [

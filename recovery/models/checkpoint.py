@@ -14,7 +14,7 @@ from recovery.models.state import State
 from rh_agents.core.types import EventType, ExecutionStatus
 
 
-class LogQuerySet(models.QuerySet):  # type: ignore[type-arg]  # shared by several models
+class LogQuerySet(models.QuerySet):
     def current(self) -> Self:
         """What stands at the newest checkpoint."""
         return self.filter(removed_in__isnull=True)

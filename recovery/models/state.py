@@ -94,6 +94,7 @@ class State(models.Model):
     objects = StateQuerySet.as_manager()
 
     class Meta:
+        permissions = [("start_state", "Can start runs")]
         indexes = [
             models.Index(fields=["-updated_at", "-id"], name="state_newest"),
             models.Index(fields=["status", "-updated_at", "-id"], name="state_by_status"),
