@@ -90,8 +90,16 @@ print(connection.transaction_mode, connection.settings_dict["ATOMIC_REQUESTS"])
 def test_postgresql_is_reached_through_a_pool_that_alone_keeps_connections(tmp_path):
     [databases] = settings(tmp_path, "DATABASES", **PRODUCTION, DATABASE_POOL_MAX_SIZE="7")
 
-    assert databases["default"]["OPTIONS"] == {"pool": {"min_size": 1, "max_size": 7}}
+    assert databases["default"]["OPTIONS"]["pool"] == {"min_size": 1, "max_size": 7}
     assert databases["default"]["CONN_MAX_AGE"] == 0
+
+
+def test_statements_are_prepared_unless_a_pooler_cannot_keep_them_apart(tmp_path):
+    [databases] = settings(tmp_path, "DATABASES", **PRODUCTION)
+    [without] = settings(tmp_path, "DATABASES", **PRODUCTION, DATABASE_PREPARE_THRESHOLD="0")
+
+    assert databases["default"]["OPTIONS"]["prepare_threshold"] == 5
+    assert without["default"]["OPTIONS"]["prepare_threshold"] is None
 
 
 def test_without_a_broker_messages_are_files_in_folders_that_exist(tmp_path):
