@@ -3,8 +3,11 @@
 from dataclasses import replace
 from typing import Any, Final
 
-from recovery.forms.controls import CheckNode, FixedNode, RawNode, SecretNode, SelectNode
+from pydantic import BaseModel
+
+from recovery.forms.controls import CheckNode, FixedNode, SecretNode, SelectNode
 from recovery.forms.fields import MAX_DEPTH, UNSET, Face, Node, TooManyFields, Tree
+from recovery.forms.json_texts import RawNode
 from recovery.forms.records import ModelNode, TupleNode
 from recovery.forms.rows import MapNode, RowsNode
 from recovery.forms.shapes import Shape
@@ -34,6 +37,9 @@ def build(tree: Tree, parent: Node | None, key: str, shape: Shape, initial: Any,
         shape = replace(shape, is_nullable=True)
     if initial is UNSET and _is_constant(shape):
         initial, is_editable = shape.choices[0].value, False
+    if shape.kind == "raw" and isinstance(initial, BaseModel):
+        # Annotated as anything at all, but it is a model, and only as one is what is edited in it validated.
+        shape = replace(shape, kind="model", base=type(initial))
     too_deep = parent is not None and parent.depth >= MAX_DEPTH and shape.kind in (*_GROUPS, "union")
     if too_deep or (initial is not UNSET and not shape.fits(initial)):
         shape = shape.as_raw()
@@ -41,8 +47,8 @@ def build(tree: Tree, parent: Node | None, key: str, shape: Shape, initial: Any,
     try:
         return _node_type(shape)(tree, parent, key, shape, initial, face, is_editable)
     except TooManyFields:
-        # A blank row has to be refused by the list that it is for.
-        if shape.kind not in ("rows", "map") or initial is UNSET:
+        # A blank row has to be refused by the list that it is for, and the root has no other way to be shown.
+        if shape.kind not in _GROUPS or initial is UNSET or parent is None:
             raise
         tree.spent = spent
         raw = RawNode if is_editable else FixedNode

@@ -1,6 +1,5 @@
 """Fields with one control, but for those that are written as text: boxes, selects, secrets, JSON, fixed values."""
 
-import json
 from typing import Any, ClassVar, Final
 
 from pydantic import SecretBytes
@@ -8,17 +7,9 @@ from pydantic import SecretBytes
 from recovery.forms.fields import UNSET, Node, Posted
 from recovery.forms.hints import attributes
 from recovery.forms.messages import MISSING
-from recovery.forms.parse import (
-    LONGEST_TEXT,
-    TextError,
-    is_lost_in_html,
-    parse,
-    unix_newlines,
-)
+from recovery.forms.parse import TextError, parse
 from recovery.forms.shapes import Choice
 from recovery.rendering.call import literal
-from rh_agents.core.errors import SerializationError
-from rh_agents.core.serialization import decode, encode
 
 _SHORT_KINDS: Final = frozenset({"int", "float", "decimal", "date", "datetime", "time", "timedelta"})
 REQUIRED: Final = "This field is required."
@@ -30,6 +21,10 @@ class LeafNode(Node):
     text: str
     value: Any
     _is_changed: bool
+
+    @property
+    def keys(self) -> int:
+        return 1
 
     def start(self) -> None:
         self.value = self.initial
@@ -98,6 +93,10 @@ class CheckNode(LeafNode):
         super().start()
         self.text = ""
 
+    @property
+    def keys(self) -> int:
+        return 2
+
     def taken(self, posted: Posted) -> bool:
         sent = posted.get(self.name)
         if sent is None and posted.get(f"{self.name}:shown") is None:
@@ -137,7 +136,7 @@ class SelectNode(LeafNode):
     def start(self) -> None:
         super().start()
         choices = self.shape.choices or (Choice("true", "yes", True), Choice("false", "no", False))
-        current = next((choice for choice in choices if _is_exactly(choice.value, self.initial)), None)
+        current = next((choice for choice in choices if is_exactly(choice.value, self.initial)), None)
         if current is None and self.initial is not UNSET and self.initial is not None:
             current = Choice("initial", f"{literal(self.initial)} (as it is)", self.initial)
             choices = (current, *choices)
@@ -159,10 +158,10 @@ class SelectNode(LeafNode):
         return chosen.value
 
     def is_initial(self, value: Any) -> bool:
-        return _is_exactly(value, self.initial)
+        return is_exactly(value, self.initial)
 
     def show(self, value: Any) -> str:
-        return next((c.label for c in self.choices if _is_exactly(c.value, value) and c.value is not UNSET), "")
+        return next((c.label for c in self.choices if is_exactly(c.value, value) and c.value is not UNSET), "")
 
 
 class SecretNode(LeafNode):
@@ -196,6 +195,10 @@ class SecretNode(LeafNode):
         raise TextError(REQUIRED)
 
     @property
+    def keys(self) -> int:
+        return 1 + self.shape.is_nullable
+
+    @property
     def is_required(self) -> bool:
         return super().is_required and not self.has_value
 
@@ -207,49 +210,6 @@ class SecretNode(LeafNode):
     def is_entered_again(self) -> bool:
         """A secret that was typed is not shown again, so it has to be typed again."""
         return self.is_changed and self.value is not None
-
-
-class RawNode(LeafNode):
-    """A value of any type, as the JSON text that the engine would save."""
-
-    kind: ClassVar[str] = "raw"
-    control: ClassVar[str] = "recovery/_field_raw.html"
-
-    def start(self) -> None:
-        super().start()
-        self.text = ""
-        if self.initial is not UNSET:
-            try:
-                self.text = _pretty(encode(self.initial, where=self.path or "value"))
-            except (SerializationError, RecursionError, ValueError):
-                # Nobody could type it: shown fixed.
-                self.is_editable = False
-        self._start = self.text
-
-    def taken(self, posted: Posted) -> Any:
-        self.text = unix_newlines(self._sent(posted))
-        if self.text == self._start and self.initial is not UNSET:
-            return self.initial
-        if not self.text.strip():
-            if self.face.is_omittable:
-                return UNSET
-            raise TextError(REQUIRED)
-        if len(self.text) > LONGEST_TEXT:
-            raise TextError(f"This is longer than {LONGEST_TEXT:,} characters.")
-        try:
-            return decode(self.text)
-        except RecursionError:
-            raise TextError("This is nested too deeply.") from None
-        except (ValueError, TypeError, LookupError) as error:
-            raise TextError(f"This is not JSON that can be read: {error}") from None
-
-    def is_initial(self, value: Any) -> bool:
-        if value is self.initial:
-            return True
-        return type(value) is type(self.initial) and literal(value) == literal(self.initial)
-
-    def show(self, value: Any) -> str:
-        return "" if value is UNSET else literal(value)
 
 
 class FixedNode(LeafNode):
@@ -269,11 +229,6 @@ class ComputedNode(FixedNode):
     kind: ClassVar[str] = "computed"
 
 
-def _is_exactly(one: Any, other: Any) -> bool:
+def is_exactly(one: Any, other: Any) -> bool:
     """Equal and of one type: `True` is not `1`."""
     return one is other or (type(one) is type(other) and bool(one == other))
-
-
-def _pretty(text: str) -> str:
-    pretty = json.dumps(json.loads(text), indent=2, ensure_ascii=False)
-    return json.dumps(json.loads(text), indent=2) if is_lost_in_html(pretty) else pretty

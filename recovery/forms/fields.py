@@ -27,8 +27,19 @@ class Unset(Enum):
 UNSET: Final = Unset.UNSET
 
 
+# Keys of the same request that are not the form's own: the token, the button, the rest of the page's form.
+OTHER_KEYS: Final = 100
+
+
 class TooManyFields(Exception):
-    """The form would have more than `MAX_NODES` fields."""
+    """The form would have more fields than a page can show, or more keys than a request may have."""
+
+
+class Cost(NamedTuple):
+    """What nodes take of a form's allowance; `keys` are sent by the browser."""
+
+    nodes: int = 0
+    keys: int = 0
 
 
 class Build(Protocol):
@@ -75,13 +86,20 @@ class Tree:
     prefix: str
     build: "Build"
     has_initial: bool = False
-    spent: int = 0
+    max_keys: int = MAX_NODES
+    spent: Cost = field(default_factory=Cost)
     wanted: str = ""
 
-    def spend(self) -> None:
-        self.spent += 1
-        if self.spent > MAX_NODES:
+    def spend(self, nodes: int, keys: int) -> None:
+        self.spent = Cost(self.spent.nodes + nodes, self.spent.keys + keys)
+        if self.spent.nodes > MAX_NODES or self.spent.keys > self.max_keys:
             raise TooManyFields
+
+    def since(self, before: Cost) -> Cost:
+        return Cost(self.spent.nodes - before.nodes, self.spent.keys - before.keys)
+
+    def give_back(self, cost: Cost) -> None:
+        self.spent = self.since(cost)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +137,7 @@ class Node:
     body: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
-        self.tree.spend()
+        self.tree.spend(1, self.keys if self.is_editable else 0)
         self.start()
 
     def start(self) -> None:
@@ -145,6 +163,11 @@ class Node:
             yield Change(self.path, self.full_label, self.show(self.initial), self.show(self.derived))
         elif self.is_editable and self.is_changed:
             yield Change(self.path, self.full_label, self.old_display, self.display)
+
+    @property
+    def keys(self) -> int:
+        """How many keys a browser sends for it, at most."""
+        return 0
 
     # ---- Where it stands ----
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from recovery.forms.fields import MAX_ROWS, UNSET, Change, Face, Node, Posted, TooManyFields
+from recovery.forms.fields import MAX_ROWS, UNSET, Change, Cost, Face, Node, Posted, TooManyFields
 from recovery.forms.messages import MISSING
 from recovery.forms.records import GroupNode
 from recovery.forms.shapes import shape_of
@@ -24,6 +24,9 @@ class RowsNode(GroupNode):
     kind: ClassVar[str] = "rows"
     frame: ClassVar[str] = "recovery/_field_rows.html"
     body: ClassVar[str] = "recovery/_field_rows_body.html"
+    rows: list[Node]
+    # What `rows` take of the form's allowance.
+    _cost = Cost()
 
     def start(self) -> None:
         self.value = self.initial
@@ -31,7 +34,28 @@ class RowsNode(GroupNode):
         if len(self.items) > MAX_ROWS:
             raise TooManyFields
         self._origins: list[int | None] = list(range(len(self.items)))
-        self.rows = [self._row(place, item) for place, item in enumerate(self.items)]
+        self.rows = self._made_rows(self._origins)
+
+    @property
+    def keys(self) -> int:
+        return 1
+
+    def _made_rows(self, origins: list[int | None]) -> list[Node]:
+        """Rows instead of those there are, which are given up first.
+
+        Raises:
+            TooManyFields: there is no room for so many.
+        """
+        before, given_up = self.tree.spent, self._cost
+        self.tree.give_back(given_up)
+        start = self.tree.spent
+        try:
+            rows = [self._row(place, UNSET if o is None else self.items[o]) for place, o in enumerate(origins)]
+        except TooManyFields:
+            self.tree.spent = before
+            raise
+        self._cost = self.tree.since(start)
+        return rows
 
     def _items(self) -> list[Any]:
         if self.initial is UNSET:
@@ -66,11 +90,9 @@ class RowsNode(GroupNode):
         if origins is None:
             self.errors.append(f"These rows cannot be read; a list has at most {MAX_ROWS:,}. Load the page again.")
             return
-        spent = self.tree.spent
         try:
-            rows = [self._row(place, UNSET if o is None else self.items[o]) for place, o in enumerate(origins)]
+            rows = self._made_rows(origins)
         except TooManyFields:
-            self.tree.spent = spent
             self.errors.append("The form has too many fields for more rows.")
             return
         self.rows, self._origins = rows, origins
@@ -166,15 +188,14 @@ class RowsNode(GroupNode):
 
     def add(self) -> bool:
         """One more, blank row at the end; `False` if there are too many."""
-        spent = self.tree.spent
-        try:
-            row = self._row(len(self.rows), UNSET) if self.can_add else None
-        except TooManyFields:
-            self.tree.spent = spent
-            row = None
-        if row is None:
+        if not self.can_add:
             return False
-        self.rows.append(row)
+        before = self.tree.spent
+        try:
+            self.rows.append(self._row(len(self.rows), UNSET))
+        except TooManyFields:
+            self.tree.spent = before
+            return False
         self._origins.append(None)
         return True
 

@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Final, Generic, TypeVar
 
+from django.conf import settings
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from recovery.forms.building import build
-from recovery.forms.fields import UNSET, Change, Face, Node, Posted, Tree
+from recovery.forms.fields import MAX_NODES, OTHER_KEYS, UNSET, Change, Face, Node, Posted, TooManyFields, Tree
 from recovery.forms.records import SURPRISES, ModelNode
 from recovery.forms.rows import RowsNode
 from recovery.forms.shapes import Shape
@@ -46,12 +47,23 @@ class ModelForm(Generic[ModelT]):
         self.initial = _instance_of(model_class, initial)
         self.is_bound = data is not None
         self.action = ""
-        self._tree = Tree(prefix, build, has_initial=self.initial is not None)
         given = initial if self.initial is None and isinstance(initial, Mapping) else {}
-        self._root = _Root(self._tree, self.initial, model_class, editable, given)
+        try:
+            self._root = self._grown(editable, given)
+        except TooManyFields:
+            # More fields than one request can carry: still to be approved or rejected as a whole.
+            self._root = self._grown(False, given)
+        self._tree = self._root.tree
         self._draft: Any = self.initial
         if data is not None:
             self._bind(Posted(data))
+
+    def _grown(self, editable: bool | frozenset[str] | set[str], given: Mapping[str, Any]) -> "_Root":
+        # A request with more keys is refused before anybody can read it.
+        allowed = settings.DATA_UPLOAD_MAX_NUMBER_FIELDS
+        max_keys = MAX_NODES if allowed is None else max(allowed - OTHER_KEYS, 0)
+        tree = Tree(self.prefix, build, self.initial is not None, max_keys)
+        return _Root(tree, self.initial, self.model_class, editable, given)
 
     # ---- For views ----
 
@@ -151,7 +163,10 @@ class ModelForm(Generic[ModelT]):
         if node is None or not node.is_editable:
             return "There is nothing at the place that the button was for. Load the page again."
         if verb == "reset":
-            node.start()
+            try:
+                node.start()
+            except TooManyFields:
+                return f"{node.full_label} cannot be put back: the form has too many fields. Load the page again."
         elif verb == "set" and isinstance(node, OptionalNode):
             node.open()
         elif verb == "add" and rows:

@@ -1,12 +1,12 @@
 """Fields that first have to be chosen: one that may be absent, and one of several kinds."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Final, NamedTuple
 
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
-from recovery.forms.fields import UNSET, Change, Node, Posted
+from recovery.forms.fields import UNSET, Change, Node, Posted, TooManyFields
 from recovery.forms.hints import help_text
 from recovery.forms.messages import MISSING, plain_message
 from recovery.forms.records import SURPRISES, GroupNode, ModelNode
@@ -26,6 +26,20 @@ class SwitchNode(GroupNode):
     """Wraps `inner`, which has the same path, or nothing while nothing is chosen."""
 
     inner: Node | None
+
+    @property
+    def keys(self) -> int:
+        return 2
+
+    def affordable(self, build: Callable[[], Node]) -> Node | None:
+        """The node, or an error where the form has no room for it."""
+        before = self.tree.spent
+        try:
+            return build()
+        except TooManyFields:
+            self.tree.spent = before
+            self.errors.append("The form has too many fields for this.")
+            return None
 
     @property
     def children(self) -> Sequence[Node]:
@@ -97,16 +111,16 @@ class OptionalNode(SwitchNode):
         if not self.is_set:
             self.inner = None
             return
-        self.inner = self._built(UNSET if self.initial is None else self.initial)
-        if shown == "1":
+        self.open()
+        if self.inner is not None and shown == "1":
             self.inner.bind(posted)
         else:
             self.tree.wanted = self.path
 
     def open(self) -> None:
-        """Show its fields, blank or as they were."""
+        """Show its fields: blank, or those of the initial value, which stand there already."""
         if self.inner is None:
-            self.is_set, self.inner = True, self._built(UNSET if self.initial is None else self.initial)
+            self.is_set, self.inner = True, self.affordable(lambda: self._built(UNSET))
 
     @property
     def is_switched(self) -> bool:
@@ -187,10 +201,10 @@ class UnionNode(SwitchNode):
             return
         self.chosen = tokens[sent]
         shape = self.chosen.shape if self.chosen else None
-        if shape is None:
-            self.inner = None
+        if self.chosen != self._start or shape is None:
+            self.inner = self.affordable(lambda: self._built(shape, UNSET)) if shape else None
+        if self.inner is None:
             return
-        self.inner = self._built(shape, self.initial if self.chosen == self._start else UNSET)
         shown = tokens[was]
         if sent == was or (shown and _is_one_text(shown.shape) and isinstance(self.inner, TextNode)):
             if self.inner.is_editable:

@@ -42,6 +42,15 @@ class TextNode(LeafNode):
     kind: ClassVar[str] = "text"
     control: ClassVar[str] = "recovery/_field_text.html"
 
+    @property
+    def has_none_box(self) -> bool:
+        kind, base = self.shape.kind, self.shape.base
+        return self.shape.is_nullable and (kind == "str" or (kind == "text" and issubclass(base, str)))
+
+    @property
+    def keys(self) -> int:
+        return 1 + self.has_none_box
+
     def start(self) -> None:
         super().start()
         initial = None if self.initial is UNSET else self.initial
@@ -49,8 +58,6 @@ class TextNode(LeafNode):
         # As a JSON text, with escapes, what HTML cannot carry survives.
         self.is_escaped = is_lost_in_html(plain)
         self.text = self._start = json.dumps(plain) if self.is_escaped else unix_newlines(plain)
-        kind, base = self.shape.kind, self.shape.base
-        self.has_none_box = self.shape.is_nullable and (kind == "str" or (kind == "text" and issubclass(base, str)))
         self.is_none = self.has_none_box and self.initial is None
 
     def taken(self, posted: Posted) -> Any:
@@ -155,6 +162,10 @@ class MomentNode(LeafNode):
 
     kind: ClassVar[str] = "moment"
     control: ClassVar[str] = "recovery/_field_moment.html"
+
+    @property
+    def keys(self) -> int:
+        return 2
 
     def start(self) -> None:
         super().start()

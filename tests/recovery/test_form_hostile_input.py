@@ -1,16 +1,16 @@
 """Typed forms: keys that are missing, doubled, forged or far too many, and values that have no end."""
 
+from decimal import Decimal
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from django.http import QueryDict
-from pydantic import (
-    BaseModel,
-)
+from pydantic import BaseModel, create_model
 
 from recovery.forms import form_for
 from tests.recovery.browser_forms import controls, render, submitted
-from tests.recovery.refund_forms import refund, sent
+from tests.recovery.refund_forms import Item, refund, sent
 
 
 @pytest.mark.parametrize(
@@ -78,10 +78,11 @@ def test_an_act_on_something_that_is_not_there_changes_nothing(verb: str, act: s
     assert form.draft == refund()
 
 
-def test_a_list_does_not_grow_beyond_a_thousand_rows() -> None:
+def test_a_list_does_not_grow_beyond_a_thousand_rows(settings: Any) -> None:
     class Names(BaseModel):
         names: list[str]
 
+    settings.DATA_UPLOAD_MAX_NUMBER_FIELDS = 5_000
     initial = Names(names=["a"] * 1000)
     blank = form_for(initial, prefix="p")
 
@@ -90,16 +91,20 @@ def test_a_list_does_not_grow_beyond_a_thousand_rows() -> None:
     assert not forged.is_valid()
 
 
-def test_a_list_that_is_too_long_for_rows_is_one_json_text() -> None:
-    class Numbers(BaseModel):
-        numbers: list[int]
+class Numbers(BaseModel):
+    numbers: list[int]
+    more: list[int] | None = None
 
-    initial = Numbers(numbers=list(range(1001)))
+
+@pytest.mark.parametrize("rows", [901, 1001])
+def test_a_list_that_is_too_long_for_rows_is_one_json_text(rows: int) -> None:
+    initial = Numbers(numbers=list(range(rows)), more=list(range(rows)))
     form = sent(initial)
 
     assert form["numbers"].kind == "raw"
     assert form.value == initial
-    assert sent(initial, {"numbers": "[1, 2]"}).value == Numbers(numbers=[1, 2])
+    form = sent(initial, {"numbers": "[1, 2]", "more": "[3]"})
+    assert form.value == Numbers(numbers=[1, 2], more=[3])
 
 
 def test_rows_of_rows_cannot_make_more_fields_than_the_form_may_have() -> None:
@@ -112,6 +117,72 @@ def test_rows_of_rows_cannot_make_more_fields_than_the_form_may_have() -> None:
     form = form_for(Table(rows=[]), prefix="p", data=QueryDict("p.rows:rows=" + "%2B%2C" * 999 + "%2B"))
 
     assert form.errors == {"rows": ["The form has too many fields for more rows."]}
+
+
+def test_many_rows_of_models_are_shown_fixed_so_that_nothing_in_them_escapes_validation() -> None:
+    initial = refund(items=[{"sku": "A", "amount": "1"}] * 1001)
+    form = sent(initial, {"note": "edited"}, extra={"p.items": "[]", "p.items:rows": ""})
+
+    assert not form["items"].is_editable
+    assert form.value == initial.model_copy(update={"note": "edited"})
+
+
+def test_no_form_needs_more_keys_than_a_request_may_have() -> None:
+    class Wide(BaseModel):
+        first: list[Item]
+        second: list[int]
+        third: dict[str, int]
+
+    initial = Wide(
+        first=[Item(sku=str(n), amount=Decimal(1)) for n in range(300)],
+        second=list(range(600)),
+        third={str(n): n for n in range(200)},
+    )
+
+    assert len(submitted(form_for(initial))) <= 1000
+    assert sent(initial).value == initial
+    assert sent(initial, {"first.299.amount": "7"}).value.first[299].amount == 7
+
+
+def test_a_model_with_more_fields_than_a_request_may_have_can_still_be_approved_as_it_is() -> None:
+    huge = create_model("Huge", **{f"f{n}": (int, n) for n in range(1200)})()  # type: ignore[call-overload]
+    form = sent(huge)
+
+    assert form.is_valid()
+    assert form.value == huge
+    assert not any(field.is_editable for field in form.fields)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"$t":"model","c":"tests.recovery.refund_forms:Item","v":{"sku":"x","amount":{"$t":"decimal","v":"-1"}}}',
+        '[{"$t":"dataclass","c":"tests.recovery.refund_forms:Item","v":{}}]',
+        '{"$t":"dict","$t":"enum","c":"tests.recovery.refund_forms:Method","n":"CARD"}',
+        '{"$t":"class","v":"builtins:int"}',
+        '{"$t":"artifact","v":"a"}',
+        '{"$t":"ndarray","dtype":"f8","shape":[100000000000],"v":[]}',
+        '{"$t":["x"]}',
+    ],
+)
+def test_json_cannot_bring_in_anything_but_plain_data(text: str) -> None:
+    class Free(BaseModel):
+        x: Any
+
+    assert list(sent(Free(x={"a": 1}), {"x": text}).errors) == ["x"]
+    assert list(form_for({"x": None}, prefix="p", data=QueryDict(urlencode({"p.x": text}))).errors) == ["x"]
+
+
+def test_a_model_in_a_field_of_any_type_is_edited_as_the_model_it_is() -> None:
+    class Free(BaseModel):
+        x: Any
+        many: Any
+
+    initial = Free(x=Item(sku="A", amount=Decimal(1)), many=[Item(sku="A", amount=Decimal(1))])
+
+    assert sent(initial, {"x.amount": "2"}).value.x == Item(sku="A", amount=Decimal(2))
+    assert list(sent(initial, {"x.amount": "-2"}).errors) == ["x.amount"]
+    assert not form_for(initial)["many"].is_editable
 
 
 def test_keys_that_no_field_has_are_never_read() -> None:

@@ -2,9 +2,7 @@
 
 from decimal import Decimal
 
-from pydantic import (
-    BaseModel,
-)
+from pydantic import BaseModel
 
 from recovery.forms import form_for
 from tests.recovery.browser_forms import controls, render, submitted
