@@ -3,9 +3,10 @@
 import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from inspect import isawaitable
+from types import GenericAlias
 from typing import Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, TypeAdapter, model_validator
 
 from rh_agents.core.addressing import check_part
 from rh_agents.core.errors import PreconditionError
@@ -74,19 +75,24 @@ class BaseActor(BaseModel):
             input_data = self.input_model.model_validate(input_data)
         if self.preconditions:
             await self._check(self.preconditions, "precondition", input_data, context, state)
-        result = (
-            self._handler(input_data, context, state) if self._handler else self.handler(input_data, context, state)
-        )
+        do = self.handler if self._handler is None else self._handler
+        result = do(input_data, context, state)
         if isawaitable(result):
             result = await result
-        if self.output_model is not None and isinstance(self.output_model, type):
-            if issubclass(self.output_model, BaseModel) and not isinstance(result, self.output_model):
-                result = self.output_model.model_validate(result)
-            elif not isinstance(result, self.output_model):
-                raise TypeError(f"{self.name} must give {self.output_model.__name__}, but gave {type(result).__name__}")
+        if self.output_model is not None:
+            result = self._checked_output(result)
         if self.postconditions:
             await self._check(self.postconditions, "postcondition", result, context, state)
         return result
+
+    def _checked_output(self, result: Any) -> Any:
+        wanted = self.output_model
+        if isinstance(wanted, type) and not isinstance(wanted, GenericAlias):
+            if isinstance(result, wanted):
+                return result
+            if not issubclass(wanted, BaseModel):
+                raise TypeError(f"{self.name} must give {wanted.__name__}, but gave {type(result).__name__}")
+        return TypeAdapter(wanted).validate_python(result)
 
     async def _check(self, conditions: list[Condition], what: str, value: Any, context: Any, state: Any) -> None:
         for condition in conditions:

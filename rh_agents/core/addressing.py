@@ -3,10 +3,23 @@
 `planner#2::search::tool_call` is the step `search`, a tool, called inside the second call of `planner`.
 """
 
+import re
+from typing import NamedTuple
+
 from rh_agents.core.errors import AddressError
 
 MAX_ADDRESS_LENGTH = 1000
 SEPARATOR = "::"
+
+_BRANCHES_AND_NUMBER = re.compile(r"(\[[0-9]+\])*(#[0-9]+)?")
+
+
+class Address(NamedTuple):
+    """A step's address, the path that the steps inside of it begin with, and the address of its first namesake."""
+
+    text: str
+    path: tuple[str, ...]
+    base: str
 
 
 def check_part(part: str, what: str = "name") -> str:
@@ -26,9 +39,11 @@ def check_part(part: str, what: str = "name") -> str:
     return part
 
 
-def join(path: tuple[str, ...], event_type: str) -> str:
-    """The address of a step, of at most 1 000 characters."""
+def join(path: tuple[str, ...], event_type: str, number: int = 1) -> str:
+    """The address of the `number`-th call, of at most 1 000 characters."""
     address = SEPARATOR.join((*path, event_type))
+    if number > 1:
+        address = f"{address}#{number}"
     if len(address) > MAX_ADDRESS_LENGTH:
         raise AddressError(
             f"an address has at most {MAX_ADDRESS_LENGTH} characters; this has {len(address)}: {address[:80]}…"
@@ -49,11 +64,21 @@ def path_of(address: str) -> tuple[str, ...]:
     return tuple(parts)
 
 
+def caller_path(address: str, actor: str) -> tuple[str, ...]:
+    """The path of the step that called the step at `address`, whose actor (or question) is named `actor`.
+
+    >>> caller_path("planner#2::search::tool_call", "search")
+    ('planner#2',)
+    >>> caller_path("search::weather::tool_call", "search")  # `weather` is the tag
+    ()
+    """
+    path = path_of(address)
+    last = path[-1] if path else ""
+    is_tagged = not (last.startswith(actor) and _BRANCHES_AND_NUMBER.fullmatch(last, len(actor)))
+    return path[:-2] if is_tagged else path[:-1]
+
+
 def is_within(address: str, ancestor: str) -> bool:
-    """Whether `address` is a step that ran inside of the step `ancestor`."""
+    """Whether the path of `address` begins with that of `ancestor`: it ran inside of it, or is a tagged call of it."""
     inner, outer = path_of(address), path_of(ancestor)
     return len(inner) > len(outer) and inner[: len(outer)] == outer
-
-
-def parent_path(address: str) -> tuple[str, ...]:
-    return path_of(address)[:-1]

@@ -60,9 +60,8 @@ class Question(BaseModel):
             known = proposal_fields(self.proposal)
             unknown = sorted(self.editable - known)
             if unknown:
-                raise ValueError(
-                    f"editable names {', '.join(unknown)}, but the proposal has {', '.join(sorted(known)) or 'no fields'}"
-                )
+                has = ", ".join(sorted(known)) or "no fields"
+                raise ValueError(f"editable names {', '.join(unknown)}, but the proposal has {has}")
         return self
 
     @property

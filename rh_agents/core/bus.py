@@ -47,10 +47,20 @@ class EventBus:
             if isawaitable(outcome):
                 self._start(outcome, publication.address)
 
-    async def drain(self) -> None:
-        """Wait for the async subscribers that are still at work."""
-        while self._running:
-            await asyncio.gather(*self._running, return_exceptions=True)
+    async def drain(self, timeout_s: float | None = None) -> None:
+        """Wait for the async subscribers that are still at work; at most `timeout_s`, then they are cancelled."""
+        if not self._running:
+            return
+        _, late = await asyncio.wait(self._running, timeout=timeout_s)
+        for task in late:
+            logger.error("a subscriber did not end within %s seconds", timeout_s)
+            task.cancel()
+        if self._running:
+            await asyncio.wait(self._running, timeout=timeout_s)
+
+    def is_at_work(self, task: "asyncio.Future[Any]") -> bool:
+        """Whether `task` is an async subscriber of this bus."""
+        return task in self._running
 
     def _start(self, outcome: Awaitable[Any], address: str) -> None:
         async def guarded() -> None:

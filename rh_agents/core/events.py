@@ -74,7 +74,7 @@ class ExecutionEvent(Generic[Out]):
     it stood and `is_replayed` whether it was skipped because it had run before. It may be called many times.
     """
 
-    __slots__ = ("actor", "address", "is_replayed", "retry", "stem", "tag")
+    __slots__ = ("actor", "address", "event_type", "is_replayed", "retry", "stem", "tag")
 
     def __init__(self, actor: "BaseActor", tag: str = "", retry: "RetryPolicy | None" = None) -> None:
         self.actor = actor
@@ -82,6 +82,7 @@ class ExecutionEvent(Generic[Out]):
         self.retry = retry
         self.address = ""
         self.is_replayed = False
+        self.event_type = str(actor.event_type)
         self.stem = (actor.name, self.tag) if self.tag else (actor.name,)
 
     async def __call__(

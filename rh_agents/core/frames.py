@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-from rh_agents.core.addressing import SEPARATOR, join
+from rh_agents.core.addressing import Address, join
 
 if TYPE_CHECKING:
     from rh_agents.core.execution import ExecutionState
@@ -35,10 +35,29 @@ class PauseScope:
 class Frame:
     """One running attempt of a step (or the run itself, whose path is empty), seen by what it calls.
 
-    `branch` is the suffix that `parallel` puts behind the names of the steps of one branch.
+    `step` is the frame that owns what is written here: a branch of a `parallel` has a frame of its own, whose
+    `branch` is the suffix behind the names of its steps, but belongs to the step that it is a part of.
+    `is_rerun`: code that ran before an earlier pause or crash runs again here. `is_stopped`: a pause or a
+    cancellation was raised here or inside, so that a result which comes all the same is not the step's.
     """
 
-    __slots__ = ("active", "address", "branch", "calls", "generation", "owners", "path", "scope", "state", "writes")
+    __slots__ = (
+        "active",
+        "address",
+        "branch",
+        "calls",
+        "generation",
+        "is_over",
+        "is_rerun",
+        "is_stopped",
+        "owners",
+        "parent",
+        "path",
+        "scope",
+        "state",
+        "step",
+        "writes",
+    )
 
     def __init__(
         self,
@@ -46,49 +65,56 @@ class Frame:
         path: tuple[str, ...],
         address: str,
         scope: PauseScope,
-        *,
+        parent: "Frame | None" = None,
         generation: int = 1,
-        branch: str = "",
     ) -> None:
         self.state = state
         self.path = path
         self.address = address
         self.scope = scope
+        self.parent = parent
         self.generation = generation
-        self.branch = branch
+        self.branch = ""
+        self.step = self
+        self.is_over = False
+        self.is_rerun = False
+        self.is_stopped = False
         self.calls: dict[str, int] = {}
-        self.owners: dict[str, str] = {}
+        self.owners: dict[tuple[str, ...], str] = {}
         self.active: dict[str, list[Any]] = {}
         self.writes: dict[tuple[bool, str], Any] | None = None
 
     def branched(self, index: int) -> "Frame":
         """The frame of one branch of a `parallel` inside of this one."""
-        frame = Frame(
-            self.state,
-            self.path,
-            self.address,
-            PauseScope(self.scope),
-            generation=self.generation,
-            branch=f"{self.branch}[{index}]",
-        )
+        frame = Frame(self.state, self.path, self.address, PauseScope(self.scope), self, self.generation)
+        frame.branch = f"{self.branch}[{index}]"
+        frame.step = self.step
         frame.calls, frame.owners, frame.active = self.calls, self.owners, self.active
         return frame
 
-    def allot(self, stem: Sequence[str], event_type: str) -> tuple[str, tuple[str, ...], str]:
-        """The address of the next call of `stem` here, the path its own children get, and what its siblings share."""
+    def stop(self) -> None:
+        """A pause or a cancellation is raised here: no step around it has a result."""
+        frame: Frame | None = self
+        while frame is not None and not frame.is_stopped:
+            frame.is_stopped = True
+            frame = frame.parent
+
+    def allot(self, stem: Sequence[str], event_type: str, *, may_call: bool = True) -> Address:
+        """Where the next call of `stem` stands here. `may_call`: it can have steps of its own inside."""
         if self.branch:
             stem = (stem[0] + self.branch, *stem[1:])
         path = (*self.path, *stem)
         base = join(path, event_type)
         number = self.calls.get(base, 0) + 1
         self.calls[base] = number
+        text = base
         if number > 1:
+            text = join(path, event_type, number)
             path = (*path[:-1], f"{path[-1]}#{number}")
-        # An agent and a tool of one name have children of their own: the second kind carries its type in the path.
-        below = SEPARATOR.join(path[len(self.path) :])
-        if self.owners.setdefault(below, event_type) != event_type:
+        # An agent and a tool of one name have steps of their own: those of the second carry its type in their path.
+        if may_call and self.owners.setdefault(path, event_type) != event_type:
             path = (*path[:-1], f"{path[-1]}({event_type})")
-        return base if number == 1 else f"{base}#{number}", path, base
+        return Address(text, path, base)
 
 
 current_frame: ContextVar[Frame | None] = ContextVar("rh_agents_frame", default=None)

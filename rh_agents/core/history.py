@@ -1,17 +1,23 @@
 """The records of a run, and what a step boundary needs to know of them."""
 
 import difflib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from rh_agents.core.addressing import is_within, path_of
+from rh_agents.core.addressing import caller_path, path_of
 from rh_agents.core.errors import AddressNotFoundError
 from rh_agents.core.state_recovery import EventRecord
-from rh_agents.core.types import ExecutionStatus
+from rh_agents.core.types import EventType, ExecutionStatus
+
+Path = tuple[str, ...]
 
 
 class HistorySet:
-    """All records of a run in order of position, and the newest completed one of each address."""
+    """All records of a run in order of position, and the newest completed one of each address.
+
+    `writers` are the completed records that wrote something, under the path of every step they ran inside of; all
+    of them are under `()`.
+    """
 
     def __init__(self, records: Iterable[EventRecord], load_artifact: Callable[[str], Any]) -> None:
         self._load_artifact = load_artifact
@@ -23,6 +29,7 @@ class HistorySet:
         self.completed: dict[str, EventRecord] = {}
         self.open: dict[str, EventRecord] = {}
         self.attempts: dict[str, int] = {}
+        self.writers: dict[Path, list[EventRecord]] = {}
         for record in records:
             self.add(record)
 
@@ -33,6 +40,9 @@ class HistorySet:
         self._records.append(record)
         if record.status is ExecutionStatus.COMPLETED:
             self.completed[record.address] = record
+            if record.storage_writes or record.artifact_writes:
+                for path in _prefixes(caller_path(record.address, record.actor)):
+                    self.writers.setdefault(path, []).append(record)
         elif record.status is ExecutionStatus.AWAITING:
             self.open[record.address] = record
             return
@@ -48,8 +58,20 @@ class HistorySet:
     def __len__(self) -> int:
         return len(self._records)
 
-    def __contains__(self, address: str) -> bool:
+    def __iter__(self) -> Iterator[EventRecord]:
+        return iter(self.get_event_list())
+
+    def __contains__(self, address: object) -> bool:
         return any(record.address == address for record in self._records)
+
+    def inside(self, path: Path) -> list[EventRecord]:
+        """The completed records of what ran inside of the step of that path, in the order they ended."""
+        found = [
+            record
+            for record in self.completed.values()
+            if caller_path(record.address, record.actor)[: len(path)] == path
+        ]
+        return sorted(found, key=lambda record: record.started_at + record.execution_time)
 
     def close(self, records: Iterable[EventRecord]) -> None:
         """Take `records` out of the history."""
@@ -65,31 +87,52 @@ class HistorySet:
             AddressNotFoundError: there is no such step; names the closest.
         """
         records = self.get_event_list()
-        known = list(dict.fromkeys(record.address for record in records))
-        if address not in known:
+        target = next((record for record in records if record.address == address), None)
+        if target is None:
+            known = list(dict.fromkeys(record.address for record in records))
             raise AddressNotFoundError(address, difflib.get_close_matches(address, known, n=3, cutoff=0.3) or known[:3])
-        # A parent that ran again after a crash has a later position than the children it kept: it began with them.
-        began = _beginnings(records)
-        start = began[address]
-        return [
-            record
-            for record in records
-            if (record.position >= start
-            and began[record.address] >= start)
-            or record.address == address
-            or is_within(record.address, address)
-            or is_within(address, record.address)
-        ], start
+        paths = _paths(records)
+        # A parent that ran again after a crash has a later position than the steps it kept: it began with them.
+        began = _beginnings(records, paths)
+        start, own = began[address], paths[address]
+        called_by = caller_path(address, target.actor)
+
+        def runs_again(record: EventRecord) -> bool:
+            path = paths[record.address]
+            return (
+                record.address == address
+                or (record.position >= start and began[record.address] >= start)
+                or caller_path(record.address, record.actor)[: len(own)] == own
+                or called_by[: len(path)] == path
+            )
+
+        return [record for record in records if runs_again(record)], start
 
 
-def _beginnings(records: list[EventRecord]) -> dict[str, int]:
+def _prefixes(path: Path) -> Iterator[Path]:
+    return (path[:length] for length in range(len(path) + 1))
+
+
+def _paths(records: list[EventRecord]) -> dict[str, Path]:
+    """For each address the path that the steps inside of it begin with (see `Frame.allot`)."""
+    paths: dict[str, Path] = {}
+    owners: dict[Path, str] = {}
+    for record in records:
+        path = path_of(record.address)
+        if record.event_type == EventType.DECISION:
+            path = (record.address,)  # Nothing runs inside of a question, whatever else has its name.
+        elif owners.setdefault(path, record.event_type) != record.event_type:
+            path = (*path[:-1], f"{path[-1]}({record.event_type})")
+        paths[record.address] = path
+    return paths
+
+
+def _beginnings(records: list[EventRecord], paths: dict[str, Path]) -> dict[str, int]:
     """For each address the lowest position of its records and of those inside of it."""
     began: dict[str, int] = {}
+    inside: dict[Path, int] = {}
     for record in records:
         began[record.address] = min(record.position, began.get(record.address, record.position))
-    by_path: dict[tuple[str, ...], int] = {}
-    for address, position in began.items():
-        path = path_of(address)
-        for length in range(1, len(path) + 1):
-            by_path[path[:length]] = min(position, by_path.get(path[:length], position))
-    return {address: min(position, by_path[path_of(address)]) for address, position in began.items()}
+        for path in _prefixes(caller_path(record.address, record.actor)):
+            inside[path] = min(record.position, inside.get(path, record.position))
+    return {address: min(position, inside.get(paths[address], position)) for address, position in began.items()}

@@ -2,14 +2,20 @@
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveInt
 
+from rh_agents.core.errors import AddressError, AmbiguousReplayError, SerializationError, StateError
+
+# Trying again would do the work once more and end the same way.
+_HOPELESS = (AddressError, AmbiguousReplayError, SerializationError, StateError)
+
 
 class RetryPolicy(BaseModel):
     """Up to `max_attempts` in all; `backoff` seconds before the second, twice that before the third, and so on.
 
-    `retry_on`: only these errors are tried again. A pause or a cancellation never is.
+    `retry_on`: only these errors are tried again. A pause or a cancellation never is, nor what the engine itself
+    refuses (a value that cannot be written, an address that cannot be).
     """
 
-    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True, extra="forbid")
 
     max_attempts: PositiveInt = 3
     backoff: NonNegativeFloat = 0.5
@@ -17,6 +23,6 @@ class RetryPolicy(BaseModel):
 
     def delay_s(self, attempt: int, error: Exception) -> float | None:
         """How long to wait after failed attempt number `attempt` (from 1); `None`: not again."""
-        if attempt >= self.max_attempts or not isinstance(error, self.retry_on):
+        if attempt >= self.max_attempts or isinstance(error, _HOPELESS) or not isinstance(error, self.retry_on):
             return None
         return self.backoff * float(2 ** (attempt - 1))

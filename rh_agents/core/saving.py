@@ -21,6 +21,7 @@ from rh_agents.core.state_recovery import (
     check_version,
 )
 from rh_agents.core.store import ARTIFACT, STORAGE, ExecutionStore
+from rh_agents.core.types import ExecutionStatus
 from rh_agents.core.validation import ValidationReport
 
 DEFAULT_LARGE_VALUE_BYTES = 64 * 1024
@@ -53,19 +54,25 @@ class SavedState:
 
         # Without a place for artifacts that lasts, a large value stays where it is.
         self.storage = ExecutionStore(
-            self.tick, self._writing_frame, self.load_artifact, large_value_bytes if artifact_backend else None
+            self.tick, self.current_frame, self.load_artifact, large_value_bytes if artifact_backend else None
         )
         self.history = HistorySet((), self.load_artifact)
-        self._root = Frame(self, (), "", PauseScope())  # type: ignore[arg-type]  # always an ExecutionState
         self._clock = 0
         self._generations: dict[str, int] = {}
         self._resolution_text: str | None = None
-        self._is_paused_by_hand = False
 
         self._new_records: list[EventRecord] = []
         self._closed: list[int] = []
         self._is_metadata_new = True
         self._are_generations_new = False
+        self.rewind()
+
+    def rewind(self) -> None:
+        """The code of the run starts again from its beginning, in this process."""
+        self._root = Frame(self, (), "", PauseScope())  # type: ignore[arg-type]  # always an ExecutionState
+        self._reached: set[str] = set()
+        self._is_paused_by_hand = False
+        self.storage.rewind()
 
     def save_checkpoint(self, status: StateStatus = StateStatus.PAUSED, metadata: StateMetadata | None = None) -> bool:
         """Save what changed since the last checkpoint. `metadata=None` keeps the earlier one. `True`, or raises.
@@ -133,7 +140,7 @@ class SavedState:
         """A run that goes on where `snapshot` stands; see `load_from_state_id`."""
         check_version(snapshot.version)
         state = cls(
-            state_backend,  # type: ignore[arg-type]  # ExecutionState's signature
+            state_backend,
             artifact_backend,
             event_bus,
             state_id=snapshot.state_id,
@@ -155,6 +162,9 @@ class SavedState:
             state.storage.changed = {kind: set(entries) for kind, entries in state.storage.committed.items()}
         if resume_from_address is not None:
             state._go_back_to(resume_from_address)
+        if state.replay_mode is ReplayMode.VALIDATION and snapshot.events:
+            # Every step runs afresh, on what stood there before the first.
+            state.storage.roll_back([], snapshot.events, snapshot.events[0].position)
         return state
 
     @classmethod
@@ -224,10 +234,6 @@ class SavedState:
 
     # ---- inside
 
-    def _writing_frame(self) -> Frame | None:
-        frame = self.current_frame()
-        return frame if frame.address else None
-
     def _now(self) -> datetime:
         """Now, and never before the last time: a clock that was set back must not reorder checkpoints."""
         return max(datetime.now(UTC), self.updated_at)
@@ -248,27 +254,34 @@ class SavedState:
     def _save(self, backend: StateBackend, status: StateStatus) -> None:
         self._save_artifacts()
         self.updated_at = self._now()
+        # A question comes with the pause: until then other branches go on, and nobody can answer it.
+        held_back = [] if status is StateStatus.AWAITING else [one for one in self._new_records if _is_question(one)]
         if backend.supports_append:
-            self.head = backend.append(self._changes(status))
+            self.head = backend.append(self._changes(status, held_back))
         else:
             snapshot = self.to_snapshot(status)
+            snapshot.events = [event for event in snapshot.events if event not in held_back]
             backend.save_state(snapshot)
             self.head = snapshot.head
         self.status = status
-        self._new_records = []
+        self._new_records = held_back
         self._closed = []
         self._is_metadata_new = self._are_generations_new = False
         for keys in self.storage.changed.values():
             keys.clear()
 
     def _save_artifacts(self) -> None:
-        if self.artifact_backend is None or not self.storage.unsaved_artifacts:
+        unsaved = self.storage.unsaved_artifacts
+        if self.artifact_backend is None:
+            lost = [key for key, entry in self.storage.committed[ARTIFACT].items() if entry.text in unsaved]
+            if lost:
+                raise StateError(f"there is no artifact_backend to save the artifacts to: {', '.join(lost)}")
             return
-        for identity, encoded in self.storage.unsaved_artifacts.items():
+        for identity, encoded in unsaved.items():
             self.artifact_backend.save_encoded(identity, encoded.codec, encoded.payload, encoded.media_type)
-        self.storage.unsaved_artifacts.clear()
+        unsaved.clear()
 
-    def _changes(self, status: StateStatus) -> Changes:
+    def _changes(self, status: StateStatus, held_back: list[EventRecord]) -> Changes:
         store = self.storage
         entries: dict[bool, dict[str, Entry | None]] = {
             kind: {key: store.committed[kind].get(key) for key in store.changed[kind]} for kind in (STORAGE, ARTIFACT)
@@ -280,7 +293,7 @@ class SavedState:
             created_at=self.created_at,
             updated_at=self.updated_at,
             metadata=self.metadata if self._is_metadata_new else None,
-            events=self._new_records,
+            events=[one for one in self._new_records if one not in held_back] if held_back else self._new_records,
             closed=self._closed,
             storage=entries[STORAGE],
             artifacts=entries[ARTIFACT],
@@ -288,3 +301,7 @@ class SavedState:
             clock=self._clock,
             resolution_text=self._resolution_text,
         )
+
+
+def _is_question(record: EventRecord) -> bool:
+    return record.status is ExecutionStatus.AWAITING

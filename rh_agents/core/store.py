@@ -5,10 +5,13 @@ place is therefore not kept until it is set again; were it kept, it would be the
 a resume.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
+from rh_agents.core.ahead import Ahead, Slot, writes_of
+from rh_agents.core.errors import StateError
 from rh_agents.core.frames import Frame
+from rh_agents.core.rollback import entries_before
 from rh_agents.core.serialization import (
     EncodedArtifact,
     artifact_id,
@@ -38,23 +41,29 @@ class ExecutionStore:
     def __init__(
         self,
         tick: Callable[[], int],
-        writer: Callable[[], Frame | None],
+        current_frame: Callable[[], Frame],
         load_artifact: Callable[[str], Any],
         large_value_bytes: int | None,
     ) -> None:
         self._tick = tick
-        self._writer = writer
+        self._current_frame = current_frame
         self._load_artifact = load_artifact
         self._large_value_bytes = large_value_bytes
         self.committed: dict[bool, dict[str, Entry]] = {STORAGE: {}, ARTIFACT: {}}
         self.changed: dict[bool, set[str]] = {STORAGE: set(), ARTIFACT: set()}
-        self._live: dict[tuple[bool, str], list[_Live]] = {}
         self.unsaved_artifacts: dict[str, EncodedArtifact] = {}
+        # By slot in the order of writing; and when a committed deletion was written, which steps still at work may
+        # have written before.
+        self._live: dict[Slot, list[_Live]] = {}
+        self._deleted: dict[Slot, int] = {}
+        # What a step wrote and code outside of any step has replaced in this process.
+        self._beneath: dict[Slot, Entry] = {}
+        self.ahead = Ahead(self._live_before, self._is_covered)
 
     # ---- what people call
 
     def get(self, key: str, default: Any = None) -> Any:
-        text = self._newest(STORAGE, key)
+        text = self._text(STORAGE, key)
         return default if text is None else decode(text, load_artifact=self._load_artifact)
 
     def set(self, key: str, value: Any) -> None:
@@ -64,7 +73,7 @@ class ExecutionStore:
             SerializationError: it cannot be written; the message names the key and the type.
         """
         check_key(key)
-        self._write(STORAGE, key, Write(self._tick(), self.spill(encode(value, where=f"storage[{key!r}]"))))
+        self._write((STORAGE, key), Write(self._tick(), self.spill(encode(value, where=f"storage[{key!r}]"))))
 
     def delete(self, key: str) -> bool:
         """`True` if there was something under `key`."""
@@ -76,7 +85,7 @@ class ExecutionStore:
         Raises:
             CorruptArtifactError: its bytes are damaged, or gone from the artifact backend.
         """
-        identity = self._newest(ARTIFACT, key)
+        identity = self._text(ARTIFACT, key)
         return default if identity is None else self._load_artifact(identity)
 
     def set_artifact(self, key: str, value: Any, media_type: str = "") -> str:
@@ -89,7 +98,7 @@ class ExecutionStore:
         identity = artifact_id(encoded)
         self.unsaved_artifacts[identity] = encoded
         kind = media_type or encoded.media_type
-        self._write(ARTIFACT, key, Write(self._tick(), identity, kind, len(encoded.payload)))
+        self._write((ARTIFACT, key), Write(self._tick(), identity, kind, len(encoded.payload)))
         return identity
 
     def delete_artifact(self, key: str) -> bool:
@@ -109,7 +118,7 @@ class ExecutionStore:
         return self._keys(ARTIFACT)
 
     def __contains__(self, key: str) -> bool:
-        return self._newest(STORAGE, key) is not None
+        return self._text(STORAGE, key) is not None
 
     # ---- what the engine calls
 
@@ -122,101 +131,163 @@ class ExecutionStore:
         self.unsaved_artifacts[identity] = encoded
         return artifact_reference(identity)
 
-    def commit(self, frame: Frame) -> tuple[dict[str, Write] | None, dict[str, Write] | None]:
-        """The step completed: what it wrote counts from now on. Its writes, for its record."""
+    def commit(
+        self, frame: Frame, inside: Iterable[EventRecord]
+    ) -> tuple[dict[str, Write] | None, dict[str, Write] | None]:
+        """The step completed: what it wrote counts from now on. Its writes, for its record.
+
+        `inside` are the recorded writers among its own steps. Those that it did not come to, it never will.
+        """
+        if frame.is_rerun:
+            for record in inside:
+                self.ahead.drop(record)
+            for slot, write in self.ahead.release(frame).items():
+                frame.writes = frame.writes or {}
+                frame.writes.setdefault(slot, write)
         if frame.writes is None:
             return None, None
         wrote: dict[bool, dict[str, Write]] = {STORAGE: {}, ARTIFACT: {}}
         for (kind, key), write in frame.writes.items():
-            self._forget(kind, key, frame)
+            self._forget((kind, key), frame)
             standing = self.committed[kind].get(key)
-            if standing is not None and not standing.owner:
+            if standing is not None and not standing.owner and standing.seq < write.seq:
                 write = write._replace(covers=tuple(standing))
             wrote[kind][key] = write
-            if standing is None or standing.seq < write.seq:
-                self._settle(kind, key, write, frame.address)
+            if max(standing.seq if standing else 0, self._deleted.get((kind, key), 0)) < write.seq:
+                self._settle((kind, key), write, frame.address)
+                self.ahead.show((kind, key), write)
         frame.writes = None
         return wrote[STORAGE] or None, wrote[ARTIFACT] or None
 
-    def undo(self, frame: Frame) -> None:
-        """The step failed or was interrupted: what it wrote never was."""
-        for kind, key in frame.writes or ():
-            self._forget(kind, key, frame)
+    def undo(self, frame: Frame, writers: Iterable[EventRecord]) -> None:
+        """The step failed or was interrupted: what it wrote never was. `writers`: all records that wrote something."""
+        for slot in frame.writes or ():
+            self._forget(slot, frame)
         frame.writes = None
+        if frame.is_rerun:
+            self.ahead.undo(frame, writers)
+
+    def reach(self, record: EventRecord) -> None:
+        """The run came to a completed step again and skips it: what it wrote stands over what was written before."""
+        self.ahead.reach(record)
+        for (kind, key), _ in writes_of(record):
+            if (entry := self._beneath.pop((kind, key), None)) is not None:
+                self.committed[kind][key] = entry
+                self.changed[kind].add(key)
+
+    def rewind(self) -> None:
+        """The code of the run starts again."""
+        self._beneath.clear()
+        self.ahead.clear()
+
+    def end_run(self, root: Frame, *, is_completed: bool) -> None:
+        """The code that ran again is through. What it wrote beneath steps that it never came to counts if it
+        `is_completed`, else it will be written again."""
+        if is_completed:
+            for slot, write in self.ahead.release(root).items():
+                self._settle(slot, write, "")
+        self.ahead.clear()
 
     def evidence(self, keys: list[str]) -> dict[str, Write] | None:
         """The artifacts under `keys` as they stand now, uncommitted ones too: what a question shows beside it."""
-        found: dict[str, Write] = {}
-        for key in keys:
-            if (live := self._live.get((ARTIFACT, key))) and live[-1].write.text is not None:
-                found[key] = live[-1].write
-            elif entry := self.committed[ARTIFACT].get(key):
-                found[key] = Write(entry.seq, entry.text, entry.media_type, entry.size)
+        standing = {key: self._standing((ARTIFACT, key)) for key in keys}
+        found = {
+            key: Write(one.seq, one.text, one.media_type, one.size)
+            for key, one in standing.items()
+            if one is not None and one.text is not None
+        }
         return found or None
 
     def roll_back(self, kept: list[EventRecord], removed: list[EventRecord], before: int) -> None:
-        """Put back what stood before sequence number `before`, as far as the `kept` records and writes outside of
-        any step say it."""
-        for kind in (STORAGE, ARTIFACT):
-            then = {key: entry for key, entry in self.committed[kind].items() if not entry.owner and entry.seq < before}
-            gone: set[str] = set()
-            for record in (*kept, *removed):
-                for key, write in (_writes(record, kind) or {}).items():
-                    if write.covers and write.covers[0] < before:
-                        _put_newer(then, key, Entry(*write.covers))
-            for record in kept:
-                for key, write in (_writes(record, kind) or {}).items():
-                    if record.is_completed and _put_newer(
-                        then, key, Entry(write.seq, write.text or "", record.address, write.media_type, write.size)
-                    ):
-                        (gone.add if write.text is None else gone.discard)(key)
-            for key in gone:
-                del then[key]
-            now = self.committed[kind]
-            self.changed[kind] |= {key for key in {*then, *now} if then.get(key) != now.get(key)}
-            self.committed[kind] = then
+        """Put back what stood before sequence number `before`."""
+        now = {(kind, key): entry for kind, entries in self.committed.items() for key, entry in entries.items()}
+        then = entries_before(before, now, kept, removed)
+        for kind, key in {*then, *now}:
+            if then.get((kind, key)) != now.get((kind, key)):
+                self.changed[kind].add(key)
+        self.committed = {
+            kind: {key: entry for (of, key), entry in then.items() if of is kind} for kind in (STORAGE, ARTIFACT)
+        }
 
     # ---- inside
 
-    def _newest(self, kind: bool, key: str) -> str | None:
-        if self._live and (live := self._live.get((kind, key))):
-            return live[-1].write.text
+    def _text(self, kind: bool, key: str) -> str | None:
+        standing = self._standing((kind, key))
+        return None if standing is None else standing.text
+
+    def _standing(self, slot: Slot) -> Write | Entry | None:
+        """What stands under a key for the code that asks."""
+        if self.ahead and slot in self.ahead and self._current_frame().step.is_rerun:
+            return self.ahead.seen(slot)
+        kind, key = slot
         entry = self.committed[kind].get(key)
-        return None if entry is None else entry.text
+        if self._live and (live := self._live.get(slot)):
+            newest = live[-1].write
+            if newest.seq > (entry.seq if entry else self._deleted.get(slot, 0)):
+                return newest
+        return entry
 
     def _keys(self, kind: bool) -> list[str]:
-        live = [key for of, key in self._live if of is kind]
-        return [key for key in dict.fromkeys((*self.committed[kind], *live)) if self._newest(kind, key) is not None]
+        others = [key for of, key in (*self._live, *self.ahead.slots()) if of is kind]
+        return [key for key in dict.fromkeys((*self.committed[kind], *others)) if self._text(kind, key) is not None]
 
     def _delete(self, kind: bool, key: str) -> bool:
-        if self._newest(kind, key) is None:
+        if self._text(kind, key) is None:
             return False
-        self._write(kind, key, Write(self._tick(), None))
+        self._write((kind, key), Write(self._tick(), None))
         return True
 
-    def _write(self, kind: bool, key: str, write: Write) -> None:
-        frame = self._writer()
-        if frame is None:
-            self._settle(kind, key, write, "")
+    def _write(self, slot: Slot, write: Write) -> None:
+        frame = self._current_frame().step
+        if frame.is_over:
+            raise StateError(f"{frame.address} is over: a task that outlives its step cannot write {slot[1]!r}")
+        if self.ahead and frame.is_rerun and slot in self.ahead:
+            self.ahead.hide(slot, frame, write)
             return
-        self._forget(kind, key, frame)
-        self._live.setdefault((kind, key), []).append(_Live(frame, write))
+        if not frame.address:
+            kind, key = slot
+            standing = self.committed[kind].get(key)
+            if standing is not None and standing.owner:
+                self._beneath[slot] = standing
+            self._settle(slot, write, "")
+            return
+        self._forget(slot, frame)
+        self._live.setdefault(slot, []).append(_Live(frame, write))
         if frame.writes is None:
             frame.writes = {}
-        frame.writes[kind, key] = write
+        frame.writes[slot] = write
 
-    def _settle(self, kind: bool, key: str, write: Write, owner: str) -> None:
+    def _settle(self, slot: Slot, write: Write, owner: str) -> None:
+        kind, key = slot
         self.changed[kind].add(key)
+        if owner:
+            self._beneath.pop(slot, None)
         if write.text is None:
             self.committed[kind].pop(key, None)
+            self._deleted[slot] = write.seq
         else:
             self.committed[kind][key] = Entry(write.seq, write.text, owner, write.media_type, write.size)
+            self._deleted.pop(slot, None)
 
-    def _forget(self, kind: bool, key: str, frame: Frame) -> None:
-        if live := self._live.get((kind, key)):
+    def _forget(self, slot: Slot, frame: Frame) -> None:
+        if live := self._live.get(slot):
             live[:] = [one for one in live if one.frame is not frame]
             if not live:
-                del self._live[kind, key]
+                del self._live[slot]
+
+    def _live_before(self, slot: Slot, seq: int) -> Write | None:
+        return max(
+            (one.write for one in self._live.get(slot, ()) if one.write.seq < seq),
+            key=lambda write: write.seq,
+            default=None,
+        )
+
+    def _is_covered(self, slot: Slot, newest: Write) -> bool:
+        kind, key = slot
+        entry = self.committed[kind].get(key)
+        if entry is None:
+            return newest.text is not None
+        return not entry.owner and entry.seq > newest.seq
 
 
 def check_key(key: str) -> str:
@@ -225,20 +296,8 @@ def check_key(key: str) -> str:
     Raises:
         ValueError: it is empty, too long, or no text that every store can hold.
     """
-    if not isinstance(key, str) or not key or len(key) > 1000:
+    if not isinstance(key, str) or not 0 < len(key) <= 1000:  # type: ignore[redundant-expr]  # callers err
         raise ValueError(f"a storage key is a string of 1 to 1 000 characters, not {key!r:.80}")
     if "\x00" in key or (not key.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in key)):
         raise ValueError(f"the storage key {key!r:.80} holds a NUL or a lone surrogate, which no store can hold")
     return key
-
-
-def _writes(record: EventRecord, kind: bool) -> dict[str, Write] | None:
-    return record.artifact_writes if kind else record.storage_writes
-
-
-def _put_newer(entries: dict[str, Entry], key: str, entry: Entry) -> bool:
-    """Whether `entry` is newer than what stood there, and stands there now."""
-    if key in entries and entries[key].seq >= entry.seq:
-        return False
-    entries[key] = entry
-    return True

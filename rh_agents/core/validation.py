@@ -1,7 +1,10 @@
 """What a validating run found: where a step gave another result than the recorded one."""
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
+
+from rh_agents.core.state_recovery import EventRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,3 +26,25 @@ class ValidationReport:
     @property
     def ok(self) -> bool:
         return not self.mismatches
+
+
+def compare(record: EventRecord, recorded: EventRecord | None, report: ValidationReport) -> None:
+    """Put into `report` how an attempt of a validating run ended."""
+    if recorded is None:
+        return
+    report.compared += 1
+    if record.is_completed and _is_same(record.result_text, recorded.result_text):
+        return
+    actual = record.result if record.is_completed else f"{record.error_type}: {record.error_message}"
+    report.mismatches.append(Mismatch(record.address, recorded.result, actual))
+
+
+def _is_same(text: str | None, other: str | None) -> bool:
+    """Whether they are texts of equal values: the order of a dict's keys does not count."""
+    if text is None or other is None or len(text) != len(other):
+        return text == other
+    return text == other or _sorted(text) == _sorted(other)
+
+
+def _sorted(text: str) -> str:
+    return json.dumps(json.loads(text), sort_keys=True)
