@@ -32,8 +32,8 @@ Buttons that add and remove rows, undo an edit or switch a variant are submit bu
 as `action`, and so does Enter in a text field ("check": shows what is wrong and what would run, decides nothing).
 
 Everything the browser may send is looked up by the names that the model gives; a key that no control has is never
-read. A list or group that would need more keys than a request may have (`DATA_UPLOAD_MAX_NUMBER_FIELDS`), more than
-1 000 rows or more than 16 levels is one JSON text instead.
+read. A list or group that would need more keys than a request may have (`DATA_UPLOAD_MAX_NUMBER_FIELDS`), has more than
+1 000 rows or stands more than 12 levels deep is one JSON text instead, or fixed where it holds models.
 """
 
 from recovery.forms.fields import Change

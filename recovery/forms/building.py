@@ -35,8 +35,8 @@ def build(tree: Tree, parent: Node | None, key: str, shape: Shape, initial: Any,
     if initial is None and shape.kind != "raw":
         # `x: int = None` is wrong, and common.
         shape = replace(shape, is_nullable=True)
-    if initial is UNSET and _is_constant(shape):
-        initial, is_editable = shape.choices[0].value, False
+    if _is_constant(shape) and (initial is UNSET or initial == shape.choices[0].value):
+        initial, is_editable = shape.choices[0].value if initial is UNSET else initial, False
     if shape.kind == "raw" and isinstance(initial, BaseModel):
         # Annotated as anything at all, but it is a model, and only as one is what is edited in it validated.
         shape = replace(shape, kind="model", base=type(initial))

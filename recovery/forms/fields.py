@@ -14,7 +14,7 @@ from recovery.rendering.call import literal
 MAX_ROWS: Final = 1_000
 MAX_NODES: Final = 20_000
 # Deeper values are shown as one text; templates and readers recurse once a level.
-MAX_DEPTH: Final = 16
+MAX_DEPTH: Final = 12
 LONGEST_PATH: Final = 1_000
 
 

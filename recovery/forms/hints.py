@@ -26,9 +26,9 @@ def help_text(shape: Shape, description: str) -> str:
 def _limits_in_words(shape: Shape) -> list[str]:
     limits, words = shape.limits, []
     if shape.kind in ("rows", "map"):
-        words.append(_between("entries", limits.min_length, limits.max_length))
+        words.append(_between("entry", "entries", limits.min_length, limits.max_length))
     elif shape.kind in ("str", "secret", "path", "text"):
-        words.append(_between("characters", limits.min_length, limits.max_length))
+        words.append(_between("character", "characters", limits.min_length, limits.max_length))
         if limits.pattern is not None:
             words.append(f"Pattern: {pattern_of(limits)}")
     else:
@@ -44,16 +44,17 @@ def _limits_in_words(shape: Shape) -> list[str]:
             if bound is not None
         ]
         if limits.decimal_places is not None:
-            words.append(f"At most {limits.decimal_places} digits after the point")
+            digits = "digit" if limits.decimal_places == 1 else "digits"
+            words.append(f"At most {limits.decimal_places} {digits} after the point")
     return words
 
 
-def _between(what: str, low: int | None, high: int | None) -> str:
+def _between(one: str, many: str, low: int | None, high: int | None) -> str:
     if low and high is not None:
-        return f"{low} {what}" if low == high else f"{low} to {high} {what}"
+        return f"{low} {one if high == 1 else many}" if low == high else f"{low} to {high} {many}"
     if low:
-        return f"At least {low} {what}"
-    return f"At most {high} {what}" if high is not None else ""
+        return f"At least {low} {one if low == 1 else many}"
+    return "" if high is None else f"At most {high} {one if high == 1 else many}"
 
 
 def pattern_of(limits: Limits) -> str:

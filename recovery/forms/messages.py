@@ -36,7 +36,11 @@ _PLAIN: Final[dict[str, str]] = {
     "datetime_future": "This time must be in the future.",
     "extra_forbidden": "The model has no such field.",
 }
-_ONE: Final = {"at least 1 characters": "at least 1 character", "at least 1 entries": "at least 1 entry"}
+_ONE: Final = {
+    " 1 characters": " 1 character",
+    " 1 entries": " 1 entry",
+    " 1 digits": " 1 digit",
+}
 
 
 def plain_message(error: Any, examples: list[Any] | None = None) -> str:

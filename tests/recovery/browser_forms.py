@@ -72,7 +72,7 @@ def sanitised(kind: str, value: str) -> str:
         case "date":
             return value if _DATE.fullmatch(value) else ""
         case "time":
-            return _shortest(value)
+            return value if _shortest(value) else ""
         case "datetime-local":
             day, _, clock = value.replace(" ", "T").partition("T")
             return f"{day}T{_shortest(clock)}" if _DATE.fullmatch(day) and _shortest(clock) else ""

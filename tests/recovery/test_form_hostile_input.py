@@ -231,7 +231,7 @@ def test_boxes_in_boxes_end_at_a_fixed_depth() -> None:
     form = form_for(initial, prefix="p", data=data)
 
     assert not form.is_valid()
-    assert max(node.depth for node in form._root.walk()) <= 20
+    assert max(node.depth for node in form._root.walk()) <= 14
 
 
 def test_a_value_that_is_deeper_than_the_form_is_shown_and_kept() -> None:
