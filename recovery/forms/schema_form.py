@@ -60,7 +60,7 @@ class ModelForm(Generic[ModelT]):
 
     def _grown(self, editable: bool | frozenset[str] | set[str], given: Mapping[str, Any]) -> "_Root":
         # A request with more keys is refused before anybody can read it.
-        allowed = settings.DATA_UPLOAD_MAX_NUMBER_FIELDS
+        allowed: int | None = getattr(settings, "DATA_UPLOAD_MAX_NUMBER_FIELDS", None)
         max_keys = MAX_NODES if allowed is None else max(allowed - OTHER_KEYS, 0)
         tree = Tree(self.prefix, build, self.initial is not None, max_keys)
         return _Root(tree, self.initial, self.model_class, editable, given)
