@@ -109,6 +109,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "recovery.middleware.PartsMiddleware",
 ]
 
 ROOT_URLCONF = "rhdashboard.urls"
@@ -239,7 +240,7 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_WORKER_ENABLE_REMOTE_CONTROL = CELERY_BROKER_URL != FILE_BROKER  # There it would only poll more folders.
 CELERY_RESULT_BACKEND = None  # Results live in our own tables.
 CELERY_TASK_IGNORE_RESULT = True
-CELERY_TASK_DEFAULT_QUEUE = "recovery"
+CELERY_TASK_DEFAULT_QUEUE = env.str("CELERY_QUEUE", default="recovery")  # Another name, when projects share a broker.
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_ACKS_LATE = True
