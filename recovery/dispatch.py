@@ -1,0 +1,23 @@
+"""Handing work to Celery, after the commit. The outbox row is what counts: a lost message costs one sweep."""
+
+import logging
+import uuid
+
+from celery import current_app
+from django.db import transaction
+
+logger = logging.getLogger(__name__)
+
+WORK_ON_STATE = "recovery.work_on_state"
+
+
+def hand_over(state_id: uuid.UUID) -> None:
+    """Ask a worker, once the current transaction is committed, to look at the jobs of a state."""
+    transaction.on_commit(lambda: _send(state_id))
+
+
+def _send(state_id: uuid.UUID) -> None:
+    try:
+        current_app.signature(WORK_ON_STATE, args=[str(state_id)]).delay()
+    except Exception:  # the decision is committed whatever the broker does; the sweep hands it over again
+        logger.warning("the broker did not take the work on state %s; the sweep will", state_id, exc_info=True)

@@ -1,0 +1,80 @@
+"""Writing the audit: one entry an act, each holding the hash of the one before."""
+
+import hashlib
+import json
+import uuid
+from collections.abc import Iterator
+from datetime import UTC
+from typing import Any
+
+from django.utils import timezone
+
+from recovery.models import AuditEntry, AuditTail
+
+
+def record(
+    action: str,
+    *,
+    by: Any = None,
+    actor_kind: str = "",
+    channel: str = "",
+    state_id: uuid.UUID | None = None,
+    request_id: uuid.UUID | None = None,
+    **detail: Any,
+) -> AuditEntry:
+    """Append one entry. Call it last in the transaction: it locks the end of the chain until the commit."""
+    tail = AuditTail.objects.select_for_update().filter(pk=1).first()
+    if tail is None:
+        AuditTail.objects.bulk_create([AuditTail(pk=1)], ignore_conflicts=True)
+        tail = AuditTail.objects.select_for_update().get(pk=1)
+    entry = AuditEntry(
+        number=tail.number + 1,
+        at=timezone.now(),
+        action=action,
+        actor=by.get_username() if by is not None else "",
+        actor_kind=actor_kind or ("user" if by is not None else "system"),
+        channel=channel,
+        state_id=state_id,
+        request_id=request_id,
+        detail=json.dumps(detail, sort_keys=True, default=str),
+        previous_hash=tail.hash,
+    )
+    entry.hash = hash_of(entry)
+    entry.save(force_insert=True)
+    tail.number, tail.hash = entry.number, entry.hash
+    tail.save(update_fields=["number", "hash"])
+    return entry
+
+
+def hash_of(entry: AuditEntry) -> str:
+    """SHA-256 over everything the entry says and the hash of the one before."""
+    said = [
+        entry.previous_hash,
+        entry.number,
+        entry.at.astimezone(UTC).isoformat(),
+        entry.action,
+        entry.actor,
+        entry.actor_kind,
+        entry.channel,
+        str(entry.state_id or ""),
+        str(entry.request_id or ""),
+        entry.detail,
+    ]
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()
+
+
+def broken_links() -> Iterator[tuple[int, str]]:
+    """(number, what is wrong) of each entry that does not verify, in order."""
+    previous_hash, previous_number = "", 0
+    for entry in AuditEntry.objects.order_by("number").iterator(2000):
+        if entry.number != previous_number + 1:
+            yield entry.number, f"follows {previous_number}: entries are missing"
+        if entry.previous_hash != previous_hash:
+            yield entry.number, "does not continue the entry before"
+        if entry.hash != hash_of(entry):
+            yield entry.number, "was changed"
+        previous_hash, previous_number = entry.hash, entry.number
+    tail = AuditTail.objects.filter(pk=1).first()
+    if (tail.number, tail.hash) != (previous_number, previous_hash) if tail else previous_number:
+        yield previous_number, "is not the last that was written"
+

@@ -1,0 +1,267 @@
+"""Accepting a decision: one function, one transaction. Web, API and everything else go through it."""
+
+import uuid
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+from pydantic import ValidationError
+
+from recovery import dispatch
+from recovery.errors import AlreadyResolved, InvalidInput, NotAllowed, PipelineGone, Refused, StaleProposal
+from recovery.models import ApprovalRequest, Decision, ProposalVersion, Resolution, Resumption, State
+from recovery.permissions import why_not_decide
+from recovery.services import audit
+from recovery.services.deliver import deliver
+from recovery.services.open_request import add_version
+from recovery.services.questions import (
+    MANUAL_KINDS,
+    current_version,
+    is_ours,
+    question_of,
+    why_cannot_go_on,
+)
+from rh_agents.core.approvals import Answer, Question, complete_answer
+from rh_agents.core.serialization import encode, to_plain
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a decision came to. `resumption` is `None` for a run that its own program takes on."""
+
+    request: ApprovalRequest
+    decision: Decision
+    resolution: Resolution
+    resumption: Resumption | None
+
+
+def decide(
+    request_id: uuid.UUID,
+    *,
+    by: Any,
+    kind: str,
+    proposal: Any = None,
+    response: Any = None,
+    comment: str = "",
+    seen_version: int | None = None,
+    channel: str = "web",
+    idempotency_key: str = "",
+) -> Outcome:
+    """Decide a request: `approve`, `edit` (with `proposal`), `respond` (with `response`) or `reject`.
+
+    `proposal` and `response` are model instances or dicts. `seen_version` is the version of the proposal that the
+    person looked at. The same `idempotency_key` by the same person gives the first outcome again.
+
+    Raises:
+        InvalidInput: the payload does not validate; nothing was written and the request stays open.
+        NotAllowed, AlreadyResolved, StaleProposal: it was refused, and that is recorded.
+        PipelineGone: the run could not go on with it as things are; nothing was written.
+        ApprovalRequest.DoesNotExist: there is no such request.
+    """
+    with transaction.atomic():
+        request = _lock(request_id)
+        version = current_version(request)
+        if earlier := _earlier(request, by, idempotency_key):
+            return earlier
+        refusal = _why_refused(request, version, by, seen_version)
+        if refusal is None:
+            return _accept(request, version, by, kind, proposal, response, comment, channel, idempotency_key)
+        _record_refusal(refusal, by, kind, version, comment, channel)
+    # After the commit: a refusal is part of the record.
+    raise refusal
+
+
+def _lock(request_id: uuid.UUID) -> ApprovalRequest:
+    """The state, then the request: always in that order."""
+    state_id = ApprovalRequest.objects.values_list("state_id", flat=True).get(pk=request_id)
+    state = State.objects.select_for_update(no_key=True).get(pk=state_id)
+    request = ApprovalRequest.objects.select_for_update().get(pk=request_id)
+    request.state = state
+    return request
+
+
+def _earlier(request: ApprovalRequest, by: Any, idempotency_key: str) -> Outcome | None:
+    if not idempotency_key:
+        return None
+    decision = (
+        request.decisions.filter(actor=by, idempotency_key=idempotency_key, refusal="")
+        .select_related("resolution__resumption")
+        .first()
+    )
+    if decision is None:
+        return None
+    resolution = decision.resolution
+    return Outcome(request, decision, resolution, getattr(resolution, "resumption", None))
+
+
+def _why_refused(
+    request: ApprovalRequest, version: ProposalVersion, by: Any, seen_version: int | None
+) -> Refused | None:
+    if reason := why_not_decide(by, request):
+        return NotAllowed(request, reason)
+    if not request.is_open:
+        resolution = request.resolutions.select_related("decision").get(undone_at__isnull=True)
+        return AlreadyResolved(request, resolution)
+    if seen_version is not None and seen_version != version.number:
+        seen = request.versions.filter(number=seen_version).first()
+        return StaleProposal(request, seen, version, _changes(seen, version))
+    return None
+
+
+def _record_refusal(refusal: Refused, by: Any, kind: str, version: ProposalVersion, comment: str, channel: str) -> None:
+    request = refusal.request
+    Decision.objects.create(
+        request=request,
+        kind=kind[:20],
+        actor=by,
+        actor_name=_name(by),
+        channel=channel,
+        version=version.number,
+        comment=comment,
+        refusal=refusal.code,
+        created_at=timezone.now(),
+    )
+    audit.record(
+        "refused",
+        by=by,
+        channel=channel,
+        state_id=request.state_id,
+        request_id=request.pk,
+        kind=kind,
+        reason=refusal.code,
+        message=str(refusal),
+    )
+
+
+def _accept(
+    request: ApprovalRequest,
+    version: ProposalVersion,
+    by: Any,
+    kind: str,
+    proposal: Any,
+    response: Any,
+    comment: str,
+    channel: str,
+    idempotency_key: str,
+) -> Outcome:
+    if reason := why_cannot_go_on(request.state):
+        raise PipelineGone(reason)
+    now = timezone.now()
+    question = question_of(request)
+    answer = _answer(question, kind, proposal, response, comment).model_copy(
+        update={"by": [by.get_username()], "decided_at": now}
+    )
+    if answer.edited:
+        version = add_version(request, version.number + 1, answer.proposal, by=by, by_name=_name(by))
+    decision = Decision.objects.create(
+        request=request,
+        kind=kind,
+        actor=by,
+        actor_name=_name(by),
+        channel=channel,
+        version=version.number,
+        payload=_payload(answer),
+        comment=comment,
+        idempotency_key=idempotency_key,
+        created_at=now,
+    )
+    resolution = Resolution.objects.create(
+        request=request,
+        decision=decision,
+        outcome=kind,
+        version=version.number,
+        digest=version.digest,
+        answer=encode(answer, where="the answer"),
+        created_at=now,
+    )
+    request.outcome, request.resolved_at = kind, now
+    request.save(update_fields=["outcome", "resolved_at"])
+    resumption = _resumption(request, resolution) if is_ours(request.state) else None
+    if resumption is None:
+        deliver(request, answer)
+    else:
+        dispatch.hand_over(request.state_id)
+    audit.record(
+        "decided",
+        by=by,
+        channel=channel,
+        state_id=request.state_id,
+        request_id=request.pk,
+        kind=kind,
+        version=version.number,
+        digest=version.digest,
+        comment=comment,
+    )
+    return Outcome(request, decision, resolution, resumption)
+
+
+def _answer(question: Question | None, kind: str, proposal: Any, response: Any, comment: str) -> Answer:
+    """The completed answer.
+
+    Raises:
+        InvalidInput: the request does not offer `kind`, or what came with it does not validate.
+    """
+    offered = [str(one) for one in question.allowed_kinds] if question else MANUAL_KINDS
+    if kind not in offered:
+        raise InvalidInput({"kind": [f"{kind!r} is not offered here; there are: {', '.join(offered)}"]}, "the decision")
+    if "\x00" in comment:
+        raise InvalidInput({"comment": ["It holds a NUL character."]}, "the decision")
+    if question is not None and not comment.strip():
+        needs_comment = {choice.kind for choice in question.choices if choice.comment_required}
+        if kind in needs_comment:
+            raise InvalidInput({"comment": ["Say why: this decision needs a comment."]}, "the decision")
+    raw = Answer(kind=kind, comment=comment, proposal=proposal, response=response)  # type: ignore[arg-type]
+    if question is None:
+        return raw
+    prefix = {"edit": "proposal", "respond": "response"}.get(kind, "")
+    try:
+        return complete_answer(question, raw)
+    except ValidationError as error:
+        raise InvalidInput(_field_errors(error, prefix), "the decision") from error
+    except ValueError as error:
+        raise InvalidInput({prefix: [str(error)]}, "the decision") from error
+
+
+def _field_errors(error: ValidationError, prefix: str) -> dict[str, list[str]]:
+    errors: dict[str, list[str]] = {}
+    for one in error.errors(include_url=False):
+        path = ".".join(str(part) for part in (prefix, *one["loc"]) if part != "")
+        errors.setdefault(path, []).append(one["msg"])
+    return errors
+
+
+def _resumption(request: ApprovalRequest, resolution: Resolution) -> Resumption:
+    now = timezone.now()
+    return Resumption.objects.create(
+        state=request.state,
+        resolution=resolution,
+        kind=Resumption.Kind.RESUME,
+        not_before=now + timedelta(seconds=settings.RECOVERY["UNDO_WINDOW_S"]),
+        created_at=now,
+    )
+
+
+def _payload(answer: Answer) -> str:
+    if answer.kind == "edit":
+        return encode(answer.proposal, where="the proposal")
+    return encode(answer.response, where="the response") if answer.kind == "respond" else ""
+
+
+def _changes(seen: ProposalVersion | None, current: ProposalVersion) -> list[tuple[str, str, str]]:
+    """(field, what they saw, what it is now) in words, for proposals that are mappings; else one line for all."""
+    before = to_plain(seen.args) if seen else None
+    after = to_plain(current.args)
+    if not isinstance(before, dict) or not isinstance(after, dict):
+        return [("proposal", str(before), str(after))]
+    return [
+        (str(name), str(before.get(name, "")), str(after.get(name, "")))
+        for name in dict.fromkeys((*before, *after))
+        if before.get(name) != after.get(name)
+    ]
+
+
+def _name(user: Any) -> str:
+    return user.get_full_name() or user.get_username()

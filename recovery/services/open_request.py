@@ -1,0 +1,121 @@
+"""Opening requests: what a run asks becomes something that waits in the inbox, in the transaction of its checkpoint."""
+
+import hashlib
+import json
+from typing import Any
+
+from django.utils import timezone
+from pydantic import BaseModel
+
+from recovery.models import ApprovalRequest, Event, ProposalVersion, Risk, State
+from recovery.services import audit
+from rh_agents.core.approvals import Question
+from rh_agents.core.serialization import encode
+from rh_agents.core.state_recovery import Changes, EventRecord
+from rh_agents.core.types import ExecutionStatus
+
+RISKS = {"low": Risk.LOW, "medium": Risk.MEDIUM, "high": Risk.HIGH, "critical": Risk.CRITICAL}
+
+
+def open_requests(state_id: str, changes: Changes, number: int, digest: bytes) -> list[ApprovalRequest]:
+    """Open a request for each question that this checkpoint adds, or a plain one for a pause made by hand.
+
+    The backend calls it inside of the transaction that writes an `awaiting` checkpoint.
+    """
+    state = State.objects.get(pk=state_id)
+    asked = [event for event in changes.events if event.status is ExecutionStatus.AWAITING]
+    if asked:
+        return [_open(state, event, number, digest) for event in asked]
+    if Event.objects.current().filter(state=state, status=ExecutionStatus.AWAITING.value).exists():
+        return []
+    if state.requests.filter(is_manual=True, resolved_at__isnull=True).exists():
+        return []
+    return [_open_by_hand(state, number, digest)]
+
+
+def _open(state: State, event: EventRecord, number: int, digest: bytes) -> ApprovalRequest:
+    question: Question = event.result
+    request = ApprovalRequest.objects.create(
+        state=state,
+        checkpoint=number,
+        checkpoint_digest=digest.hex(),
+        address=event.address,
+        generation=event.generation,
+        question=event.result_text or "",
+        reason=question.reason or _reason(question),
+        title=question.title,
+        message=question.message,
+        action=question.action or _action(question.proposal),
+        effect=question.effect,
+        args_schema=_schema(type(question.proposal)) if isinstance(question.proposal, BaseModel) else "",
+        response_schema=_schema(question.response_model) if question.response_model else "",
+        risk=RISKS[question.risk],
+        due_at=question.due_at,
+        **_provenance(state),
+    )
+    _first_version(request, question.proposal)
+    audit.record("opened", state_id=state.pk, request_id=request.pk, title=question.title, address=event.address)
+    return request
+
+
+def _open_by_hand(state: State, number: int, digest: bytes) -> ApprovalRequest:
+    title = state.description.splitlines()[0][:500] if state.description.strip() else ""
+    request = ApprovalRequest.objects.create(
+        state=state,
+        checkpoint=number,
+        checkpoint_digest=digest.hex(),
+        generation=number,
+        is_manual=True,
+        reason="confirmation",
+        title=title or f"{state.pipeline or 'A program'} waits for a decision",
+        message=state.description if "\n" in state.description else "",
+        **_provenance(state),
+    )
+    _first_version(request, None)
+    audit.record("opened", state_id=state.pk, request_id=request.pk, title=request.title)
+    return request
+
+
+def _provenance(state: State) -> dict[str, Any]:
+    return {
+        "pipeline": state.pipeline,
+        "pipeline_version": state.pipeline_version,
+        "requested_by_id": state.started_by_id,
+        "opened_at": timezone.now(),
+    }
+
+
+def _first_version(request: ApprovalRequest, proposal: Any) -> ProposalVersion:
+    return add_version(request, 1, proposal, by=None, by_name=request.pipeline or "the run")
+
+
+def add_version(request: ApprovalRequest, number: int, proposal: Any, *, by: Any, by_name: str) -> ProposalVersion:
+    args = encode(proposal, where="the proposal")
+    return ProposalVersion.objects.create(
+        request=request,
+        number=number,
+        args=args,
+        digest=digest_of(request.action, args),
+        by=by,
+        by_name=by_name,
+        created_at=timezone.now(),
+    )
+
+
+def digest_of(action: str, args: str) -> str:
+    """What a decision names: SHA-256 of the action and its encoded arguments."""
+    return hashlib.sha256(json.dumps([action, args]).encode()).hexdigest()
+
+
+def _reason(question: Question) -> str:
+    if question.response_model is not None:
+        return "input_required"
+    return "confirmation" if question.proposal is None else "tool_call"
+
+
+def _action(proposal: Any) -> str:
+    return type(proposal).__name__ if isinstance(proposal, BaseModel) else ""
+
+
+def _schema(model: type[BaseModel]) -> str:
+    return json.dumps(model.model_json_schema())

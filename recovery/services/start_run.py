@@ -1,0 +1,83 @@
+"""Starting a run: the input is validated, the run is written down, a worker takes it on."""
+
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+from pydantic import BaseModel, ValidationError
+
+from recovery import dispatch, pipelines
+from recovery.errors import InvalidInput
+from recovery.models import Resumption, State, Tag
+from recovery.services import audit
+from rh_agents.core.errors import SerializationError
+from rh_agents.core.serialization import encode
+from rh_agents.core.state_recovery import StateMetadata
+
+
+def start_run(
+    pipeline_name: str,
+    input_data: Any,
+    *,
+    by: Any = None,
+    description: str = "",
+    tags: Sequence[str] = (),
+    channel: str = "web",
+) -> State:
+    """Start a run of a registered pipeline. `input_data`: an instance of its input model, or a dict.
+
+    Raises:
+        UnknownPipeline: none is registered under that name.
+        InvalidInput: the input, the description or a tag does not validate; nothing was started.
+    """
+    pipeline = pipelines.get(pipeline_name)
+    validated = _validated(pipeline.input_model, input_data)
+    metadata = _metadata(pipeline, description, tags)
+    now = timezone.now()
+    with transaction.atomic():
+        state = State.objects.create(
+            id=uuid.uuid4(),
+            pipeline=pipeline.name,
+            pipeline_version=pipeline.version,
+            status=State.Status.RUNNING,
+            description=metadata.description,
+            input=_encoded(validated),
+            started_by=by,
+            created_at=now,
+            updated_at=now,
+        )
+        Tag.objects.bulk_create([Tag(state=state, tag=tag) for tag in metadata.tags])
+        Resumption.objects.create(state=state, kind=Resumption.Kind.START, not_before=now, created_at=now)
+        dispatch.hand_over(state.pk)
+        audit.record("started", by=by, channel=channel, state_id=state.pk, pipeline=pipeline.name)
+    return state
+
+
+def _validated(model: type[BaseModel], input_data: Any) -> BaseModel:
+    if isinstance(input_data, model):
+        return input_data
+    try:
+        return model.model_validate(input_data)
+    except ValidationError as error:
+        errors: dict[str, list[str]] = {}
+        for one in error.errors(include_url=False):
+            errors.setdefault(".".join(str(part) for part in one["loc"]), []).append(one["msg"])
+        raise InvalidInput(errors) from error
+
+
+def _metadata(pipeline: pipelines.Pipeline, description: str, tags: Sequence[str]) -> StateMetadata:
+    try:
+        return StateMetadata(
+            pipeline_name=pipeline.name, description=description or pipeline.title, tags=[tag.strip() for tag in tags]
+        )
+    except ValidationError as error:
+        raise InvalidInput({str(one["loc"][0]): [one["msg"]] for one in error.errors(include_url=False)}) from error
+
+
+def _encoded(input_data: BaseModel) -> str:
+    try:
+        return encode(input_data, where="the input")
+    except SerializationError as error:
+        raise InvalidInput({"": [str(error)]}) from error

@@ -1,0 +1,24 @@
+"""The sweep: hands over again whatever was committed and never started. It is the guarantee; the broker is only speed."""
+
+from django.db.models import Q
+from django.utils import timezone
+
+from recovery import dispatch
+from recovery.models import Resumption
+
+AT_MOST = 500
+
+
+def sweep() -> int:
+    """Hand over every state that has a job due and no living holder; how many there were."""
+    now = timezone.now()
+    state_ids = (
+        Resumption.objects.due(now)
+        .filter(Q(state__lease_until__isnull=True) | Q(state__lease_until__lt=now))
+        .order_by("not_before")
+        .values_list("state_id", flat=True)[:AT_MOST]
+    )
+    found = list(dict.fromkeys(state_ids))
+    for state_id in found:
+        dispatch.hand_over(state_id)
+    return len(found)
