@@ -1,0 +1,1 @@
+"""Sample pipelines that do real work on real input."""
