@@ -41,7 +41,7 @@ fmt: $(VENV)/.dev
 	find templates -name '*.html' -exec $(BIN)/djade --target-version 5.2 {} +
 
 bench: $(VENV)/.bench
-	$(BIN)/python -m benchmarks $(ARGS)
+	$(BIN)/python benchmarks/checkpoint.py $(ARGS)
 
 migrations: $(VENV)/.runtime
 	$(BIN)/python manage.py makemigrations recovery
