@@ -201,8 +201,9 @@ def _initials(name: str) -> str:
 @register.simple_tag
 def tag_list(tags: Any) -> SafeString:
     """Tags as rounded labels; plain words, or rows that have a `tag`."""
+    # The space keeps them apart where they are read out or copied.
     return format_html_join(
-        "", '<span class="tag" title="{0}">{0}</span>', ((getattr(tag, "tag", tag),) for tag in tags)
+        " ", '<span class="tag" title="{0}">{0}</span>', ((getattr(tag, "tag", tag),) for tag in tags)
     )
 
 
@@ -269,7 +270,10 @@ _SECTIONS = {
 
 
 @register.simple_tag(takes_context=True)
-def nav_link(context: template.Context, name: str, icon_name: str, label: str, count: str = "") -> SafeString:
+def nav_link(
+    context: template.Context, name: str, icon_name: str, label: str, count: str | None = None
+) -> SafeString:
+    """`count` of what waits, in words; empty for none, but there, so that news can be shown in its place."""
     match = getattr(context.get("request"), "resolver_match", None)
     here = match.url_name if match and match.app_name == "recovery" else ""
     current = "page" if here == name else "true" if here in _SECTIONS.get(name, ()) else ""
@@ -279,5 +283,11 @@ def nav_link(context: template.Context, name: str, icon_name: str, label: str, c
         format_html(' aria-current="{}"', current) if current else "",
         icon(icon_name),
         label,
-        format_html('<b class="count">{}<i class="visually-hidden"> waiting for you</i></b>', count) if count else "",
+        format_html(
+            '<b class="count" id="waiting-count"{}>{}<i class="visually-hidden"> waiting for you</i></b>',
+            "" if count else mark_safe(" hidden"),
+            count,
+        )
+        if count is not None
+        else "",
     )

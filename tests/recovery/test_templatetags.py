@@ -151,5 +151,5 @@ class TestIdsAndAddresses:
     def test_tags_are_words_or_rows_and_escaped(self) -> None:
         html = drawn("{% tag_list tags %}", tags=["eu", SimpleNamespace(tag="<vip>")])
         assert html == (
-            '<span class="tag" title="eu">eu</span><span class="tag" title="&lt;vip&gt;">&lt;vip&gt;</span>'
+            '<span class="tag" title="eu">eu</span> <span class="tag" title="&lt;vip&gt;">&lt;vip&gt;</span>'
         )

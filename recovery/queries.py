@@ -1,0 +1,182 @@
+"""Reads over several models: what the inbox lists, what stands beside a question, how far a run has come."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.db.models import F, Prefetch, Q, QuerySet, Value
+
+from recovery.models import ApprovalRequest, Artifact, ArtifactRef, Decision, Event, Resolution, Resumption
+from recovery.models.approval import ApprovalRequestQuerySet
+from rh_agents.core.types import ExecutionStatus
+
+# Nobody counts further, and the database need not either.
+COUNT_AT_MOST = 99
+OPTIONS_AT_MOST = 200
+DECIDERS_AT_MOST = 5
+DECIDE = "recovery.decide_approvalrequest"
+
+_UNUSED_OF_STATE = ("description", "input", "output", "error", "custom_data", "generations", "resolution_text")
+
+
+# ---- The inbox ----
+
+
+def waiting_count(user: Any) -> int:
+    """How many requests `user` may decide now, counted up to one more than `COUNT_AT_MOST`."""
+    return capped_count(ApprovalRequest.objects.decidable_by(user))
+
+
+def capped_count(requests: ApprovalRequestQuerySet) -> int:
+    return requests.order_by()[: COUNT_AT_MOST + 1].count()
+
+
+def inbox_rows(requests: ApprovalRequestQuerySet, at_most: int, *, decided: bool = False) -> list[ApprovalRequest]:
+    """The first of `requests` with what their rows show: holder, tags, and in `standing` what they came to."""
+    # The state comes along for its tags alone; without it they would cost one query more.
+    rows = requests.for_inbox().select_related("state").defer(*(f"state__{name}" for name in _UNUSED_OF_STATE))
+    if decided:
+        rows = rows.prefetch_related(
+            Prefetch(
+                "resolutions",
+                Resolution.objects.filter(undone_at__isnull=True).select_related("decision__actor").defer("answer"),
+                to_attr="standing",
+            )
+        )
+    return list(rows[:at_most])
+
+
+def filter_options() -> tuple[list[str], list[str]]:
+    """The pipelines and the tags of open requests, each in order."""
+    opened = ApprovalRequest.objects.open().order_by()
+    names = _named(opened, "pipeline", F("pipeline"))
+    tags = _named(opened.filter(state__tags__tag__isnull=False), "tag", F("state__tags__tag"))
+    by_kind: dict[str, list[str]] = {"pipeline": [], "tag": []}
+    for kind, name in names.union(tags).order_by("kind", "name")[:OPTIONS_AT_MOST]:
+        if name:
+            by_kind[kind].append(name)
+    return by_kind["pipeline"], by_kind["tag"]
+
+
+def _named(requests: ApprovalRequestQuerySet, kind: str, name: F) -> QuerySet[Any, tuple[str, str]]:
+    return requests.annotate(kind=Value(kind), name=name).values_list("kind", "name").distinct()
+
+
+def next_for(user: Any, after: ApprovalRequest | None = None) -> ApprovalRequest | None:
+    """The most urgent request that `user` may decide, other than the one they come from."""
+    waiting = ApprovalRequest.objects.decidable_by(user).most_urgent_first().only("id")
+    return (waiting.exclude(pk=after.pk) if after else waiting).first()
+
+
+# ---- One request ----
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One thing to show beside a question. `artifact`: it is one, or a step's result that is kept as one. `event`: it
+    is a step. Neither: nothing of that name is there. `media_type` is the one that the run gave."""
+
+    name: str
+    artifact: Artifact | None = None
+    media_type: str = ""
+    event: Event | None = None
+    artifact_id: str = ""
+
+
+def evidence_of(request: ApprovalRequest, names: Sequence[str]) -> list[Evidence]:
+    """What `names` stood for when the question was asked: artifact keys, or addresses of steps."""
+    names = list(dict.fromkeys(names))
+    if not names:
+        return []
+    artifacts = _artifacts_when_asked(request)
+    if missing := [name for name in names if name not in artifacts]:
+        artifacts |= _artifacts_now(request, missing)
+    addresses = [name for name in names if name not in artifacts]
+    events = _events_when_asked(request, addresses) if addresses else {}
+    ids = {key: artifacts[key][0] for key in names if key in artifacts}
+    ids |= {address: event.result_artifact for address, event in events.items() if event.result_artifact}
+    rows = Artifact.objects.in_bulk(set(ids.values())) if ids else {}
+    return [
+        Evidence(
+            name=name,
+            artifact=rows.get(ids.get(name, "")),
+            media_type=artifacts.get(name, ("", ""))[1],
+            event=events.get(name),
+            artifact_id=ids.get(name, ""),
+        )
+        for name in names
+    ]
+
+
+def _artifacts_when_asked(request: ApprovalRequest) -> dict[str, tuple[str, str]]:
+    """Key to (artifact id, media type), as the record of the question keeps them: later steps may write anew."""
+    asked = (
+        Event.objects.filter(
+            state_id=request.state_id,
+            address=request.address,
+            generation=request.generation,
+            status=ExecutionStatus.AWAITING.value,
+        )
+        .order_by("-added_in")
+        .values_list("wrote", flat=True)
+        .first()
+    )
+    # Each is [sequence number, artifact id, media type, size], the last two where they are known.
+    writes = json.loads(asked).get("artifacts", {}) if asked else {}
+    return {key: (write[1], write[2] if len(write) > 2 else "") for key, write in writes.items() if write[1]}
+
+
+def _artifacts_now(request: ApprovalRequest, keys: Sequence[str]) -> dict[str, tuple[str, str]]:
+    refs = ArtifactRef.objects.current().filter(state_id=request.state_id, key__in=keys)
+    return {key: (artifact, media) for key, artifact, media in refs.values_list("key", "artifact_id", "media_type")}
+
+
+def _events_when_asked(request: ApprovalRequest, addresses: Sequence[str]) -> dict[str, Event]:
+    events = Event.objects.at_checkpoint(request.checkpoint).filter(state_id=request.state_id, address__in=addresses)
+    return {event.address: event for event in events.defer("traceback", "wrote").order_by("attempt")}
+
+
+def decisions_of(request: ApprovalRequest) -> list[Decision]:
+    """In the order they came, refused ones too, each with its person and what it settled."""
+    return list(
+        request.decisions.select_related("actor", "resolution", "resolution__resumption").order_by("created_at", "pk")
+    )
+
+
+def newest_job(request: ApprovalRequest) -> Resumption | None:
+    """What carries the decision to the run, or a later try, with the state as it stood at that very moment."""
+    return Resumption.objects.filter(state_id=request.state_id).select_related("state").order_by("-pk").first()
+
+
+def last_step(request: ApprovalRequest) -> Event | None:
+    """The step that ended last in the run."""
+    return (
+        Event.objects.current()
+        .filter(state_id=request.state_id)
+        .only("address", "status", "position")
+        .order_by("-position")
+        .first()
+    )
+
+
+def asked_next(request: ApprovalRequest) -> ApprovalRequest | None:
+    """What the same run waits for now."""
+    asked = ApprovalRequest.objects.open().filter(state_id=request.state_id)
+    return asked.most_urgent_first().only("id", "title").first()
+
+
+def deciders(request: ApprovalRequest) -> list[Any]:
+    """Some of the people who may decide it."""
+    people = get_user_model()._default_manager.filter(is_active=True)
+    permitted = Q(is_superuser=True) | _has_permission("user_permissions") | _has_permission("groups__permissions")
+    may = people.filter(permitted)
+    if request.requested_by_id is not None and not request.self_approval:
+        may = may.exclude(pk=request.requested_by_id)
+    return list(may.distinct().order_by("first_name", "username")[:DECIDERS_AT_MOST])
+
+
+def _has_permission(where: str) -> Q:
+    app, codename = DECIDE.split(".")
+    return Q(**{f"{where}__codename": codename, f"{where}__content_type__app_label": app})
