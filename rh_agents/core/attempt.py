@@ -91,7 +91,7 @@ class Attempt:
         record.storage_writes, record.artifact_writes = state.storage.commit(
             self.frame, state.writers_inside(self.frame)
         )
-        state.finish_step(record)
+        state.finish_step(record, self.frame)
         return ExecutionResult(result, execution_time=record.execution_time)
 
     def _fail(self, error: BaseException) -> None:
@@ -100,7 +100,7 @@ class Attempt:
         record.error_message = storable(error)
         record.traceback = storable("".join(traceback.format_exception(error)))
         self.state.note_failure(error)
-        self.state.finish_step(record)
+        self.state.finish_step(record, self.frame)
 
     def _record(self, status: ExecutionStatus) -> EventRecord:
         address = self.frame.address

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Collection
 from typing import Any, Literal
 
-from rh_agents.core.addressing import Address, caller_path
+from rh_agents.core.addressing import Address
 from rh_agents.core.attempt import Attempt, Call, storable
 from rh_agents.core.bus import EventBus
 from rh_agents.core.errors import AddressError, AmbiguousReplayError, StateError
@@ -85,10 +85,7 @@ class ExecutionState(StoppingState):
         everything that it had called."""
 
         def was_reached(record: EventRecord) -> bool:
-            callers = caller_path(record.address, record.actor)
-            return record.address in self._reached or any(
-                callers[:length] in self._skipped for length in range(1, len(callers) + 1)
-            )
+            return record.address in self._reached or not self._skipped.isdisjoint(self.history.callers(record))
 
         records = self.history.get_event_list()
         return list(dict.fromkeys(record.address for record in records if not was_reached(record)))
@@ -159,12 +156,12 @@ class ExecutionState(StoppingState):
             return []
         return self.history.writers.get(frame.path, [])
 
-    def finish_step(self, record: EventRecord) -> None:
+    def finish_step(self, record: EventRecord, frame: Frame) -> None:
         """An attempt ended: keep its record and tell subscribers."""
         if self.replay_mode is ReplayMode.VALIDATION:
             compare(record, self.history.completed.get(record.address), self.validation_report)
         else:
-            self.add_record(record)
+            self.add_record(record, frame.callers())
         self.publish(record)
 
     # ---- inside

@@ -92,6 +92,16 @@ class Frame:
         frame.calls, frame.owners, frame.active = self.calls, self.owners, self.active
         return frame
 
+    def callers(self) -> list[tuple[str, ...]]:
+        """The paths of the steps around this one, innermost first."""
+        found = []
+        frame = self.parent
+        while frame is not None and frame.path:
+            if frame.step is frame:
+                found.append(frame.path)
+            frame = frame.parent
+        return found
+
     def stop(self) -> None:
         """A pause or a cancellation is raised here: no step around it has a result."""
         frame: Frame | None = self

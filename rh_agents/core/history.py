@@ -30,23 +30,44 @@ class HistorySet:
         self.open: dict[str, EventRecord] = {}
         self.attempts: dict[str, int] = {}
         self.writers: dict[Path, list[EventRecord]] = {}
+        # Where a step was called from, by its own path: for those with a tag, which looks like one more caller.
+        self._tagged: dict[Path, Path] = {}
+        records = list(records)
+        for record in records:
+            self._note_tag(record)
         for record in records:
             self.add(record)
 
-    def add(self, record: EventRecord) -> None:
+    def add(self, record: EventRecord, called_by: Iterable[Path] | None = None) -> None:
+        """`called_by`: the paths of the steps around it, where they are known for certain (see `callers`)."""
         if self._records and record.position < self._records[-1].position:
             self._sorted = False
         record.load_artifact = self._load_artifact
         self._records.append(record)
         if record.status is ExecutionStatus.COMPLETED:
             self.completed[record.address] = record
+            self._note_tag(record)
             if record.storage_writes or record.artifact_writes:
-                for path in _prefixes(caller_path(record.address, record.actor)):
+                for path in (*(self.callers(record) if called_by is None else called_by), ()):
                     self.writers.setdefault(path, []).append(record)
         elif record.status is ExecutionStatus.AWAITING:
             self.open[record.address] = record
             return
         self.attempts[record.address] = max(self.attempts.get(record.address, 0), record.attempt)
+
+    def _note_tag(self, record: EventRecord) -> None:
+        path, caller = path_of(record.address), caller_path(record.address, record.actor)
+        if len(path) - len(caller) > 1:
+            self._tagged[path] = caller
+
+    def callers(self, record: EventRecord) -> list[Path]:
+        """The paths of the steps that it ran inside of, innermost first."""
+        found: list[Path] = []
+        path = caller_path(record.address, record.actor)
+        while path:
+            found.append(path)
+            path = self._tagged.get(path, path[:-1])
+        return found
 
     def get_event_list(self) -> list[EventRecord]:
         """Every recorded attempt and open question, by position."""
@@ -66,11 +87,7 @@ class HistorySet:
 
     def inside(self, path: Path) -> list[EventRecord]:
         """The completed records of what ran inside of the step of that path, in the order they ended."""
-        found = [
-            record
-            for record in self.completed.values()
-            if caller_path(record.address, record.actor)[: len(path)] == path
-        ]
+        found = [record for record in self.completed.values() if path in self.callers(record)]
         return sorted(found, key=lambda record: record.started_at + record.execution_time)
 
     def close(self, records: Iterable[EventRecord]) -> None:
@@ -93,24 +110,29 @@ class HistorySet:
             raise AddressNotFoundError(address, difflib.get_close_matches(address, known, n=3, cutoff=0.3) or known[:3])
         paths = _paths(records)
         # A parent that ran again after a crash has a later position than the steps it kept: it began with them.
-        began = _beginnings(records, paths)
+        began = self._beginnings(records, paths)
         start, own = began[address], paths[address]
-        called_by = caller_path(address, target.actor)
+        called_by = self.callers(target)
 
         def runs_again(record: EventRecord) -> bool:
-            path = paths[record.address]
             return (
                 record.address == address
                 or (record.position >= start and began[record.address] >= start)
-                or caller_path(record.address, record.actor)[: len(own)] == own
-                or called_by[: len(path)] == path
+                or own in self.callers(record)
+                or paths[record.address] in called_by
             )
 
         return [record for record in records if runs_again(record)], start
 
-
-def _prefixes(path: Path) -> Iterator[Path]:
-    return (path[:length] for length in range(len(path) + 1))
+    def _beginnings(self, records: list[EventRecord], paths: dict[str, Path]) -> dict[str, int]:
+        """For each address the lowest position of its records and of those inside of it."""
+        began: dict[str, int] = {}
+        inside: dict[Path, int] = {}
+        for record in records:
+            began[record.address] = min(record.position, began.get(record.address, record.position))
+            for path in self.callers(record):
+                inside[path] = min(record.position, inside.get(path, record.position))
+        return {address: min(position, inside.get(paths[address], position)) for address, position in began.items()}
 
 
 def _paths(records: list[EventRecord]) -> dict[str, Path]:
@@ -125,14 +147,3 @@ def _paths(records: list[EventRecord]) -> dict[str, Path]:
             path = (*path[:-1], f"{path[-1]}({record.event_type})")
         paths[record.address] = path
     return paths
-
-
-def _beginnings(records: list[EventRecord], paths: dict[str, Path]) -> dict[str, int]:
-    """For each address the lowest position of its records and of those inside of it."""
-    began: dict[str, int] = {}
-    inside: dict[Path, int] = {}
-    for record in records:
-        began[record.address] = min(record.position, began.get(record.address, record.position))
-        for path in _prefixes(caller_path(record.address, record.actor)):
-            inside[path] = min(record.position, inside.get(path, record.position))
-    return {address: min(position, inside.get(paths[address], position)) for address, position in began.items()}

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
-from rh_agents import Answer, ExecutionState, Tool
+from rh_agents import Answer, ExecutionEvent, ExecutionState, Tool
 from rh_agents.core.runner import RunOutcome, run_pipeline
 from rh_agents.memory_backends import InMemoryArtifactBackend, InMemoryStateBackend
 
@@ -32,6 +32,24 @@ class Calls(list[Any]):
         taken = list(self)
         self.clear()
         return taken
+
+
+def call_each(*actors: Any) -> Callable[..., Awaitable[list[Any]]]:
+    """A handler that runs each of `actors` once, with its own input; their results."""
+
+    async def handler(input_data: Any, context: Any, state: Any) -> list[Any]:
+        return [(await ExecutionEvent[Any](actor=actor)(input_data, None, state)).result for actor in actors]
+
+    return handler
+
+
+def pipeline_of(calls: Calls, *names: str) -> Pipeline:
+    """A pipeline that calls a tool of each name; each gives its name."""
+
+    async def pipeline(input_data: Any, state: ExecutionState) -> Any:
+        return [(await ExecutionEvent[Any](actor=calls.tool(name))(name, None, state)).result for name in names]
+
+    return pipeline
 
 
 class Kept:

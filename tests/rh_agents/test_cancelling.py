@@ -1,0 +1,83 @@
+"""Runs that are cancelled or ended from outside."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from rh_agents import (
+    Agent,
+    ExecutionEvent,
+    ExecutionState,
+    RetryPolicy,
+    RunCancelledError,
+    StateStatus,
+    Tool,
+)
+from rh_agents.core.runner import run_pipeline
+from tests.rh_agents.runs import Calls, Kept, addresses, run
+
+Step = ExecutionEvent[Any]
+
+
+def test_a_cancelled_run_stops_at_its_next_step_and_resumes_where_it_was(kept: Kept, calls: Calls) -> None:
+    async def stop(input_data: Any, context: Any, state: ExecutionState) -> str:
+        calls.append("stop")
+        if len(calls) == 2:
+            state.cancel("the user left")
+        return "stopped"
+
+    async def pipeline(input_data: Any, state: ExecutionState) -> Any:
+        await Step(calls.tool("a"))(1, None, state)
+        await Step(Tool(name="stop", handler=stop))(1, None, state)
+        return (await Step(calls.tool("b"))(2, None, state)).result
+
+    outcome, state = kept.start(pipeline, retry=RetryPolicy(backoff=0))
+    assert (outcome.status, str(outcome.error)) == (StateStatus.CANCELLED, "the user left")
+    assert kept.load(state).status is StateStatus.CANCELLED
+    assert kept.resume(pipeline, state)[0].output == 2
+    assert calls == ["a", "stop", "b"]
+
+
+@pytest.mark.parametrize("way", ["swallowed", "gathered", "in a task group", "checked", "in a parallel"])
+def test_a_cancellation_is_no_failure_however_it_arrives(kept: Kept, calls: Calls, way: str) -> None:
+    async def handler(input_data: Any, context: Any, state: ExecutionState) -> Any:
+        state.cancel()
+        step = Step(calls.tool("never"))(1, None, state)
+        if way == "swallowed":
+            try:
+                await step
+            except Exception:
+                return "a fallback that is no result"
+        if way == "gathered":
+            return await asyncio.gather(step, return_exceptions=True)
+        if way == "in a task group":
+            async with asyncio.TaskGroup() as group:
+                group.create_task(step)
+        if way == "checked":
+            step.close()
+            state.check_cancelled()
+        if way == "in a parallel":
+            await state.parallel(step)
+
+    async def pipeline(input_data: Any, state: ExecutionState) -> Any:
+        await Step(Agent(name="agent", handler=handler, retry=RetryPolicy(backoff=0)))(1, None, state)
+
+    outcome, state = kept.start(pipeline)
+    assert outcome.status is StateStatus.CANCELLED
+    assert isinstance(outcome.error, RunCancelledError)
+    assert (calls, addresses(state)) == ([], [])
+
+
+def test_what_ends_the_program_ends_the_run_and_leaves_the_step_unfinished(kept: Kept, calls: Calls) -> None:
+    def interrupt(_: Any) -> None:
+        raise KeyboardInterrupt
+
+    async def pipeline(input_data: Any, state: ExecutionState) -> Any:
+        await Step(calls.tool("a"))(1, None, state)
+        await Step(calls.tool("b", interrupt))(1, None, state)
+
+    state = kept.new(auto_checkpoint=True)
+    with pytest.raises(KeyboardInterrupt):
+        run(run_pipeline(pipeline, None, state))
+    assert addresses(kept.load(state)) == ["a::tool_call"]

@@ -1,0 +1,119 @@
+"""When a run is saved, and what of it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rh_agents import (
+    Agent,
+    ExecutionEvent,
+    ExecutionState,
+    FileSystemArtifactBackend,
+    FileSystemStateBackend,
+    StateError,
+    StateMetadata,
+    StateStatus,
+    Tool,
+)
+from rh_agents.core.runner import run_pipeline
+from tests.rh_agents.runs import Calls, Kept, call_each, pipeline_of, run
+
+Step = ExecutionEvent[Any]
+
+
+def test_every_completed_step_is_saved_by_auto_checkpoint_on_files(tmp_path: Path, calls: Calls) -> None:
+    states, artifacts = FileSystemStateBackend(tmp_path), FileSystemArtifactBackend(tmp_path / "artifacts")
+    seen: list[list[str]] = []
+
+    async def look(input_data: Any, context: Any, state: ExecutionState) -> None:
+        saved = states.load_state(state.state_id)
+        seen.append([event.address for event in saved.events] if saved else [])
+
+    async def pipeline(input_data: Any, state: ExecutionState) -> Any:
+        for _ in range(3):
+            await Step(Tool(name="look", handler=look))(1, None, state)
+
+    state = ExecutionState(states, artifacts, auto_checkpoint=True)
+    run(run_pipeline(pipeline, None, state))
+    assert seen == [[], ["look::tool_call"], ["look::tool_call", "look::tool_call#2"]]
+    lines = (tmp_path / "states").glob("*")
+    assert [len(path.read_text().splitlines()) for path in lines] == [3]
+
+    for _ in range(100):
+        loaded = ExecutionState.load_from_state_id(state.state_id, states, artifacts, auto_checkpoint=True)
+        run(run_pipeline(pipeline, None, loaded))
+    assert len(seen) == 3
+    assert states.load_state(state.state_id).head == 3  # type: ignore[union-attr]
+
+
+def test_auto_checkpoint_may_be_limited_to_types_of_steps(kept: Kept, calls: Calls) -> None:
+    planner = Agent(name="planner", handler=call_each(calls.tool("a")))
+
+    async def pipeline(input_data: Any, state: ExecutionState) -> Any:
+        await Step(calls.tool("b"))(1, None, state)
+        assert not kept.states.exists(state.state_id)
+        await Step(planner)(1, None, state)
+        saved = kept.states.load_state(state.state_id)
+        assert saved is not None
+        assert saved.head == 1
+
+    outcome, _ = kept.start(pipeline, auto_checkpoint={"agent_call"})
+    assert outcome.status is StateStatus.COMPLETED
+
+
+def test_a_record_is_plain_json_and_says_when_and_how_long(kept: Kept, calls: Calls) -> None:
+    _, state = kept.start(pipeline_of(calls, "a"))
+    (record,) = kept.load(state).history
+    data = json.loads(json.dumps(record.to_dict()))
+    assert set(data) >= {"position", "address", "event_type", "actor", "status", "started_at", "execution_time"}
+    assert 0 < record.execution_time < 5
+    assert record.fingerprint
+
+
+def test_a_state_can_be_copied_to_another_store_by_its_snapshot(kept: Kept, calls: Calls) -> None:
+    pipeline = pipeline_of(calls, "a", "b")
+    _, state = kept.start(pipeline)
+    elsewhere = Kept()
+    snapshot = state.to_snapshot()
+    snapshot.head = 0
+    copy = ExecutionState.from_snapshot(snapshot, elsewhere.states, elsewhere.artifacts)
+    copy.save_checkpoint(StateStatus.PAUSED)
+    assert elsewhere.resume(pipeline, state)[0].output == ["a", "b"]
+    assert calls == ["a", "b"]
+
+
+def test_the_async_twins_save_and_load(kept: Kept, calls: Calls) -> None:
+    async def main() -> Any:
+        state = kept.new()
+        await Step(calls.tool("a"))(1, None, state)
+        assert await state.asave_checkpoint() is True
+        loaded = await ExecutionState.aload_from_state_id(state.state_id, kept.states, kept.artifacts)
+        return (await Step(calls.tool("a"))(2, None, loaded)).result
+
+    assert run(main()) == 1
+
+
+def test_metadata_is_kept_until_other_metadata_is_given_and_times_move_forward(kept: Kept) -> None:
+    state = kept.new(metadata=StateMetadata(tags=["first"], pipeline_name="p"))
+    state.save_checkpoint()
+    created = state.created_at
+    state.save_checkpoint(StateStatus.RUNNING)
+    saved = kept.load(state)
+    assert (saved.metadata.tags, saved.metadata.pipeline_name) == (["first"], "p")
+    state.save_checkpoint(metadata=StateMetadata(tags=["second"]))
+    later = kept.load(state)
+    assert (later.metadata.tags, later.created_at) == (["second"], created)
+    assert later.updated_at > saved.updated_at
+
+
+def test_a_state_without_a_backend_says_so_when_it_is_to_be_saved() -> None:
+    with pytest.raises(StateError, match="state_backend"):
+        ExecutionState().save_checkpoint()
+
+
+@pytest.mark.parametrize(("option", "words"), [({"colour": 1}, "colour"), ({"on_error": "ignore"}, "ignore")])
+def test_an_unknown_option_is_named(option: Any, words: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=words):
+        ExecutionState(**option)
