@@ -58,7 +58,9 @@ def pipeline(
             raise ValueError(f"the pipeline {name!r} must be an async function")
         known = _registry.get(name)
         if known is not None and known.function.__module__ != function.__module__:
-            raise ValueError(f"two pipelines are named {name!r}: in {known.function.__module__} and {function.__module__}")
+            raise ValueError(
+                f"two pipelines are named {name!r}: in {known.function.__module__} and {function.__module__}"
+            )
         _registry[name] = Pipeline(
             name=name,
             function=function,

@@ -8,6 +8,7 @@ from datetime import date
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -75,7 +76,9 @@ def read_shape(path: Path) -> FileShape:
             count = 0
             for row in rows:
                 if len(row) != len(columns):
-                    raise CsvError(f"{path.name}, line {rows.line_num}: {len(row)} fields, the header has {len(columns)}")
+                    raise CsvError(
+                        f"{path.name}, line {rows.line_num}: {len(row)} fields, the header has {len(columns)}"
+                    )
                 count += 1
     except OSError as error:
         raise CsvError(f"{path} cannot be read: {error.strerror}") from error
@@ -105,7 +108,7 @@ def profile(shape: FileShape, index: int) -> ColumnProfile:
     kind = _type_of([value for _, value in filled])
     name = shape.columns[index]
     numbers = [(line, value, Decimal(value)) for line, value in filled] if kind in _NUMBERS else []
-    ordered = sorted(number for _, _, number in numbers) or sorted(value for _, value in filled)
+    ordered: list[Any] = sorted(number for _, _, number in numbers) or sorted(value for _, value in filled)
     return ColumnProfile(
         name=name,
         type=kind,

@@ -52,8 +52,8 @@ def newest_tag(repository: Path) -> str:
 
 def _git(repository: Path, *arguments: str) -> str:
     try:
-        done = subprocess.run(  # noqa: S603  no shell, and revisions are checked
-            ["git", "-C", str(repository), "--no-optional-locks", *arguments],  # noqa: S607  the git of the PATH
+        done = subprocess.run(
+            ["git", "-C", str(repository), "--no-optional-locks", *arguments],
             capture_output=True,
             check=False,
             timeout=60,

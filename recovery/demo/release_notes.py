@@ -21,7 +21,8 @@ class ReleaseNotesInput(BaseModel):
     """Which history to read, and where to write the notes."""
 
     repository: Path = Field(
-        default_factory=lambda: Path(settings.BASE_DIR), description="A folder with a git repository; this one by default."
+        default_factory=lambda: Path(settings.BASE_DIR),
+        description="A folder with a git repository; this one by default.",
     )
     since: str = Field(
         default="", max_length=200, description="A tag or commit. Empty: the newest tag, or the beginning."
@@ -178,7 +179,8 @@ def _message(request: ReleaseNotesInput, commits: list[Commit], notes: ReleaseNo
     since = state.storage.get("since") or "the beginning"
     lines = "\n".join(f"- {section.heading}: {len(section.changes)}" for section in notes.sections)
     return (
-        f"Drafted from **{_count(len(commits), 'commit')}** of `{request.repository.name}`, since {since}:\n\n{lines}\n\n"
+        f"Drafted from **{_count(len(commits), 'commit')}** of `{request.repository.name}`, since {since}:\n\n"
+        f"{lines}\n\n"
         "Reword, move or remove lines below. What you approve is written to a file as it stands."
     )
 

@@ -32,7 +32,9 @@ class TableLoadInput(BaseModel):
     def _table_is_a_name(self) -> "TableLoadInput":
         self.table = self.table or _as_name(self.file.stem)
         if not re.fullmatch(NAME, self.table):
-            raise ValueError(f"{self.table!r} is no table name: lower-case letters, digits and _, starting with a letter")
+            raise ValueError(
+                f"{self.table!r} is no table name: lower-case letters, digits and _, starting with a letter"
+            )
         return self
 
 
@@ -132,7 +134,9 @@ async def create_table(plan: LoadPlan, context: Any, state: ExecutionState) -> s
 
 
 @tool(name="load_batch", output_model=int)
-async def load_batch(batch: tuple[int, int], found: tuple[FileShape, LoadPlan, dict[str, Any]], state: ExecutionState) -> int:
+async def load_batch(
+    batch: tuple[int, int], found: tuple[FileShape, LoadPlan, dict[str, Any]], state: ExecutionState
+) -> int:
     """Insert the cleaned rows number `first` to `first + count - 1` in one transaction; how many that are."""
     shape, plan, profiled = found
     _check_unchanged(shape)
@@ -222,14 +226,16 @@ def _cleaned(shape: FileShape, plan: LoadPlan, profiled: dict[str, Any]) -> Iter
     """
     positions = [(shape.columns.index(column.source), column) for column in plan.columns if column.load]
     dropped = set(profiled["duplicates"]) if plan.drop_duplicates else set()
-    outliers = {
-        (outlier.line, outlier.column) for column in profiled["columns"] for outlier in column.outliers
-    } if plan.outliers is not OnOutlier.KEEP else set()
+    outliers = (
+        {(outlier.line, outlier.column) for column in profiled["columns"] for outlier in column.outliers}
+        if plan.outliers is not OnOutlier.KEEP
+        else set()
+    )
     flagged = {line for line, _ in outliers}
     for line, row in csv_file.read_rows(shape):
         if line in dropped or (plan.outliers is OnOutlier.DROP and line in flagged):
             continue
-        values = []
+        values: list[Any] = []
         for position, column in positions:
             if (line, column.source) in outliers:
                 values.append(None)

@@ -213,7 +213,7 @@ def _answer(question: Question | None, kind: str, proposal: Any, response: Any, 
         needs_comment = {choice.kind for choice in question.choices if choice.comment_required}
         if kind in needs_comment:
             raise InvalidInput({"comment": ["Say why: this decision needs a comment."]}, "the decision")
-    raw = Answer(kind=kind, comment=comment, proposal=proposal, response=response)  # type: ignore[arg-type]
+    raw = Answer(kind=kind, comment=comment, proposal=proposal, response=response)
     if question is None:
         return raw
     prefix = {"edit": "proposal", "respond": "response"}.get(kind, "")

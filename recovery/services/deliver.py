@@ -34,9 +34,9 @@ def apply_decisions(state: ExecutionState) -> int:
                 state.answer(request.address, _answer_of(request))
                 applied += 1
     elif state.status is StateStatus.AWAITING:
-        request = decided.filter(is_manual=True).order_by("-generation").first()
-        if request is not None and state.resolution is None:
-            state.resolution = _answer_of(request)
+        by_hand = decided.filter(is_manual=True).order_by("-generation").first()
+        if by_hand is not None and state.resolution is None:
+            state.resolution = _answer_of(by_hand)
             applied += 1
     return applied
 

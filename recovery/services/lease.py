@@ -1,4 +1,4 @@
-"""The lease of a state: who may run it. Its fencing number goes with every write, so that a stale holder writes nothing."""
+"""The lease of a state: who may run it. Its number goes with every write, so that a stale holder writes nothing."""
 
 import logging
 import os
@@ -74,9 +74,8 @@ def claim(state_id: uuid.UUID) -> Lease | None:
     now = timezone.now()
     if not Resumption.objects.due(now).filter(state_id=state_id).exists():
         return None
-    claimed = (
-        State.objects.filter(Q(lease_until__isnull=True) | Q(lease_until__lt=now), pk=state_id)
-        .update(fence=F("fence") + 1, lease_until=_until(), lease_owner=owner())
+    claimed = State.objects.filter(Q(lease_until__isnull=True) | Q(lease_until__lt=now), pk=state_id).update(
+        fence=F("fence") + 1, lease_until=_until(), lease_owner=owner()
     )
     if not claimed:
         return None

@@ -73,8 +73,8 @@ def why_cannot_go_on(state: State) -> str:
         return f"The pipeline {state.pipeline} is not installed any more. The run stays as it is until it is back."
     if pipeline.version != state.pipeline_version:
         return (
-            f"The pipeline {state.pipeline} is now version {pipeline.version}, this run needs {state.pipeline_version}. "
-            "The run stays as it is."
+            f"The pipeline {state.pipeline} is now version {pipeline.version}, "
+            f"this run needs {state.pipeline_version}. The run stays as it is."
         )
     return ""
 

@@ -1,4 +1,4 @@
-"""The sweep: hands over again whatever was committed and never started. It is the guarantee; the broker is only speed."""
+"""The sweep: hands over again whatever was committed and never started. It is the guarantee, the broker only speed."""
 
 from django.db.models import Q
 from django.utils import timezone

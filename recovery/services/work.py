@@ -5,11 +5,13 @@ import logging
 import os
 import traceback
 import uuid
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
 from django.db import connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
 
 from recovery import pipelines
@@ -76,7 +78,7 @@ def _run(lease: Lease, job_ids: list[int]) -> None:
 
 
 async def _on_connections(
-    held: list[Any], function: pipelines.Function, input_data: Any, state: ExecutionState
+    held: Sequence[BaseDatabaseWrapper], function: pipelines.Function, input_data: Any, state: ExecutionState
 ) -> RunOutcome:
     """Run the pipeline on the database connections `held` by this thread.
 
@@ -146,4 +148,3 @@ def _try_later(jobs: list[Resumption], error: Exception) -> None:
 
 def _storable(words: str) -> str:
     return words.replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode()
-

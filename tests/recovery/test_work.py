@@ -22,7 +22,7 @@ ORDER = {"order": "A-17", "amount": "420.00"}
 
 @pytest.mark.django_db
 def test_an_unknown_pipeline_is_refused_with_the_names_there_are():
-    with pytest.raises(UnknownPipeline, match="no pipeline is named 'refnuds'; there are: .*test-refund"):
+    with pytest.raises(UnknownPipeline, match=r"no pipeline is named 'refnuds'; there are: .*test-refund"):
         start_run("refnuds", ORDER)
     assert not State.objects.exists()
 
