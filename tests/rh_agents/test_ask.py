@@ -1,0 +1,244 @@
+"""Asking a person: a run pauses and goes on with the answer."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from rh_agents import (
+    AddressNotFoundError,
+    Agent,
+    Answer,
+    AwaitingDecision,
+    ExecutionEvent,
+    ExecutionState,
+    Question,
+    RetryPolicy,
+    StateMetadata,
+    StateStatus,
+)
+from rh_agents.core.runner import RunOutcome, run_pipeline
+from tests.rh_agents.refunds import Refund, asks, refund_question
+from tests.rh_agents.runs import NO, YES, Calls, Kept, addresses, run
+
+Step = ExecutionEvent[Any]
+
+
+class Address(BaseModel):
+    street: str
+
+
+def test_a_run_pauses_with_its_question_saved_and_goes_on_with_the_answer(kept: Kept, calls: Calls) -> None:
+    async def pipeline(input_data: Any, state: ExecutionState) -> Any:
+        await Step(calls.tool("look_up"))(1, None, state)
+        answer = await state.ask(refund_question())
+        if answer.approved:
+            await Step(calls.tool("pay"))(answer.proposal, None, state)
+        return answer
+
+    state = kept.new()
+    outcome = run(run_pipeline(pipeline, None, state))
+    assert (outcome, state.status) == (RunOutcome(StateStatus.AWAITING), StateStatus.AWAITING)
+    loaded = kept.load(state)
+    assert (loaded.status, loaded.open_questions) == (StateStatus.AWAITING, {"refund::decision": refund_question()})
+    assert isinstance(loaded.open_questions["refund::decision"].proposal, Refund)
+
+    before = datetime.now(UTC)
+    outcome, state = kept.resume(pipeline, state, {"refund::decision": YES})
+    answer = outcome.output
+    assert (answer.kind, answer.approved, answer.edited, answer.by) == ("approve", True, False, ["ada"])
+    assert answer.proposal == Refund(order="A-17", amount=420)
+    assert isinstance(answer.proposal, Refund)
+    assert before <= answer.decided_at <= datetime.now(UTC)
+    assert calls == ["look_up", "pay"]
+    assert kept.load(state).open_questions == {}
+    assert kept.resume(pipeline, state)[0].output == answer
+    assert addresses(state) == ["look_up::tool_call", "refund::decision", "pay::tool_call"]
+
+
+def test_an_unanswered_question_pauses_every_resume_and_is_recorded_once(kept: Kept) -> None:
+    _, state = kept.start(asks)
+    head = kept.load(state).head
+    for _ in range(3):
+        outcome, again = kept.resume(asks, state)
+        assert outcome.status is StateStatus.AWAITING
+        assert addresses(again) == ["refund::decision"]
+    assert kept.load(state).head >= head
+
+
+@pytest.mark.parametrize("edited", [Refund(order="A-17", amount=400), {"order": "A-17", "amount": 400}], ids=type)
+def test_an_edited_proposal_comes_back_as_the_same_type(kept: Kept, edited: Any) -> None:
+    _, state = kept.start(asks)
+    outcome, _ = kept.resume(asks, state, {"refund::decision": Answer(kind="edit", proposal=edited)})
+    assert outcome.output == ("edit", True, Refund(order="A-17", amount=400))
+
+
+def test_a_rejection_is_an_answer_like_any_other(kept: Kept) -> None:
+    _, state = kept.start(asks)
+    outcome, _ = kept.resume(asks, state, {"refund::decision": NO})
+    assert (outcome.status, outcome.output[:2]) == (StateStatus.COMPLETED, ("reject", False))
+
+
+def test_a_response_is_of_the_asked_model(kept: Kept) -> None:
+    async def pipeline(input_data: Any, state: ExecutionState) -> Any:
+        answer = await state.ask(Question(key="where", title="Where to?", response_model=Address))
+        return answer.response, answer.approved
+
+    _, state = kept.start(pipeline)
+    assert kept.load(state).open_questions["where::decision"].response_model is Address
+    outcome, _ = kept.resume(pipeline, state, {"where::decision": Answer(kind="respond", response={"street": "Main"})})
+    assert outcome.output == (Address(street="Main"), True)
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (Answer(kind="respond", response=1), "'respond' is not offered here; there are: approve, edit, reject"),
+        (Answer(kind="edit"), "an edit brings the edited proposal"),
+        (Answer(kind="edit", proposal=Refund(order="B-1", amount=420)), "not editable: order"),
+        (Answer(kind="edit", proposal={"order": "A-17", "amount": "many"}), "amount"),
+    ],
+    ids=["a kind that is not offered", "nothing edited", "a fixed field", "not valid"],
+)
+def test_an_answer_that_does_not_fit_is_refused_and_the_question_stays_open(
+    kept: Kept, answer: Answer, words: str
+) -> None:
+    _, state = kept.start(asks)
+    loaded = kept.load(state)
+    with pytest.raises(ValueError, match=words):
+        loaded.answer("refund::decision", answer)
+    assert list(loaded.open_questions) == ["refund::decision"]
+    assert loaded.history.completed == {}
+
+
+def test_an_answer_to_nothing_is_refused_and_names_what_is_open(kept: Kept) -> None:
+    _, state = kept.start(asks)
+    loaded = kept.load(state)
+    with pytest.raises(AddressNotFoundError, match=r"'refnd::decision'; closest: refund::decision"):
+        loaded.answer("refnd::decision", YES)
+    loaded.answer("refund::decision", YES)
+    with pytest.raises(AddressNotFoundError):
+        loaded.answer("refund::decision", NO)
+
+
+def test_questions_in_a_row_and_in_a_loop_are_answered_one_at_a_time(kept: Kept, calls: Calls) -> None:
+    async def pipeline(input_data: Any, state: ExecutionState) -> Any:
+        kinds = []
+        for number in range(3):
+            await Step(calls.tool("prepare"))(number, None, state)
+            kinds.append((await state.ask(Question(key="go", title=f"Go {number}?"))).kind)
+        return kinds
+
+    _, state = kept.start(pipeline)
+    for address, answer in (("go::decision", YES), ("go::decision#2", NO), ("go::decision#3", YES)):
+        assert list(kept.load(state).open_questions) == [address]
+        outcome, state = kept.resume(pipeline, state, {address: answer})
+    assert outcome.output == ["approve", "reject", "approve"]
+    assert calls == ["prepare"] * 3
+
+
+def test_a_question_inside_of_an_agent_leaves_the_agent_unfinished_and_not_failed(kept: Kept, calls: Calls) -> None:
+    async def handler(input_data: Any, context: Any, state: ExecutionState) -> Any:
+        state.storage.set("plan", "written by the agent")
+        await Step(calls.tool("draft"))(1, None, state)
+        return (await state.ask(Question(key="go", title="Go?"))).approved
+
+    async def pipeline(input_data: Any, state: ExecutionState) -> Any:
+        agent = Agent(name="planner", handler=handler, retry=RetryPolicy(backoff=0))
+        return (await Step(agent)(1, None, state)).result
+
+    _, state = kept.start(pipeline)
+    loaded = kept.load(state)
+    assert [(r.address, str(r.status)) for r in loaded.history] == [
+        ("planner::draft::tool_call", "completed"),
+        ("planner::go::decision", "awaiting"),
+    ]
+    assert loaded.storage.get("plan") is None
+    outcome, state = kept.resume(pipeline, state, {"planner::go::decision": YES})
+    assert outcome.output is True
+    assert state.storage.get("plan") == "written by the agent"
+    assert calls == ["draft"]
+
+
+def test_the_same_state_may_be_answered_and_run_again_in_one_process(calls: Calls) -> None:
+    async def pipeline(state: ExecutionState) -> Any:
+        await Step(calls.tool("a"))(1, None, state)
+        return (await state.ask(Question(key="go", title="Go?"))).approved
+
+    async def main() -> Any:
+        state = ExecutionState()
+        with pytest.raises(AwaitingDecision) as pause:
+            await pipeline(state)
+        assert pause.value.addresses == ("go::decision",)
+        state.answer("go::decision", YES)
+        return await pipeline(state)
+
+    assert run(main()) is True
+    assert calls == ["a"]
+
+
+def test_a_question_that_the_code_no_longer_asks_can_be_closed(kept: Kept) -> None:
+    async def changed(input_data: Any, state: ExecutionState) -> str:
+        return "no question any more"
+
+    _, state = kept.start(asks)
+    outcome, state = kept.resume(changed, state)
+    assert outcome.status is StateStatus.COMPLETED
+    assert state.close_unasked() == ["refund::decision"]
+    state.save_checkpoint(StateStatus.COMPLETED)
+    assert kept.load(state).open_questions == {}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"title": ""}, {"title": "t" * 501}, {"editable": frozenset({"colour"})}, {"risk": "huge"}, {"unknown": 1}],
+    ids=str,
+)
+def test_a_question_that_makes_no_sense_is_refused(fields: Any) -> None:
+    with pytest.raises(ValidationError):
+        refund_question(**fields)
+
+
+def test_a_pause_by_hand_waits_and_the_resolution_takes_the_run_on(kept: Kept, calls: Calls) -> None:
+    async def pipeline(input_data: Any, state: ExecutionState) -> Any:
+        found = await Step(calls.tool("analyse"))(5, None, state)
+        if state.resolution is None:
+            state.save_checkpoint(StateStatus.AWAITING, StateMetadata(tags=["awaiting-user-approval"]))
+            return "returned, and not completed"
+        decision = await Step(calls.tool("process"))(state.resolution, None, state)
+        return decision.result.kind, found.result
+
+    outcome, state = kept.start(pipeline)
+    assert (outcome.status, outcome.output) == (StateStatus.AWAITING, None)
+    loaded = kept.load(state)
+    assert (loaded.status, loaded.metadata.tags, loaded.resolution) == (
+        StateStatus.AWAITING,
+        ["awaiting-user-approval"],
+        None,
+    )
+    loaded.resolution = YES
+    loaded.save_checkpoint(StateStatus.RUNNING)
+    assert kept.load(state).resolution == YES
+    outcome, _ = kept.resume(pipeline, state)
+    assert outcome.output == ("approve", 5)
+    assert calls == ["analyse", "process"]
+
+
+def test_a_new_pause_by_hand_forgets_the_decision_about_the_one_before(kept: Kept) -> None:
+    state = kept.new()
+    state.save_checkpoint(StateStatus.AWAITING)
+    loaded = kept.load(state)
+    loaded.resolution = YES
+    loaded.save_checkpoint(StateStatus.RUNNING)
+    loaded = kept.load(state)
+    loaded.save_checkpoint(StateStatus.AWAITING)
+    assert (loaded.resolution, kept.load(state).resolution) == (None, None)
+
+
+def test_a_run_that_worked_on_after_its_pause_by_hand_is_completed(kept: Kept, calls: Calls) -> None:
+    async def pipeline(input_data: Any, state: ExecutionState) -> Any:
+        state.save_checkpoint(StateStatus.AWAITING)
+        return (await Step(calls.tool("a"))(1, None, state)).result
+
+    assert kept.start(pipeline)[0] == RunOutcome(StateStatus.COMPLETED, 1)
