@@ -1,20 +1,18 @@
 """Comparing what is stored: two states, or any two checkpoints of them."""
 
 import re
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 from recovery.backends import DjangoStateBackend
 from recovery.errors import NotASide
-from recovery.models import Artifact, State
+from recovery.models import Artifact, Checkpoint, State
 from recovery.services.compare.comparison import Comparison
 from recovery.services.compare.snapshots import compare
 from recovery.services.compare.values import LARGEST_VALUE, NotComparable
 from rh_agents.core.errors import CorruptStateError, IncompatibleVersionError
 from rh_agents.core.serialization import EncodedArtifact
 from rh_agents.core.state_recovery import StateSnapshot
-
-SideName = Literal["left", "right"]
 
 REFERENCE = re.compile(r"([0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12})(?:@([0-9]{1,9}))?", re.IGNORECASE | re.ASCII)
 
@@ -29,7 +27,7 @@ class Reference(NamedTuple):
         return self.state_id if self.checkpoint is None else f"{self.state_id}@{self.checkpoint}"
 
 
-def parse_reference(text: str, side: SideName) -> Reference:
+def parse_reference(text: str, side: str) -> Reference:
     """Of `<state id>` or `<state id>@<checkpoint>`.
 
     Raises:
@@ -55,6 +53,19 @@ def compare_states(left: str, right: str) -> Comparison:
     return compare(*snapshots, load_artifact=load_encoded, forked_from=_forked_from(*snapshots))
 
 
+def check_side(reference: Reference, side: str) -> None:
+    """Whether it is there, without reading it.
+
+    Raises:
+        NotASide: it is unknown.
+    """
+    head = State.objects.filter(pk=reference.state_id).values_list("head", flat=True).first()
+    if head is None or reference.checkpoint not in (None, head):
+        rows = Checkpoint.objects.filter(state_id=reference.state_id, number=reference.checkpoint or 0)
+        if not rows.exists():
+            raise NotASide(side, str(reference), _why_unknown(reference))
+
+
 def load_encoded(artifact_id: str) -> EncodedArtifact | None:
     """An artifact as it is stored, `None` if there is none.
 
@@ -72,7 +83,7 @@ def load_encoded(artifact_id: str) -> EncodedArtifact | None:
         raise NotComparable(f"The file of the artifact {found} is gone.") from None
 
 
-def _load(reference: Reference, side: SideName) -> StateSnapshot:
+def _load(reference: Reference, side: str) -> StateSnapshot:
     backend = DjangoStateBackend()
     try:
         if reference.checkpoint is None:

@@ -54,7 +54,7 @@ def _steps(events: Iterable[EventRecord]) -> dict[str, Step]:
     for event in sorted(events, key=lambda event: (event.position, event.started_at)):
         attempts.setdefault(event.address, []).append(event)
     return {
-        address: Step(max(tried, key=_recency), len(tried), order)
+        address: Step(tried[0] if len(tried) == 1 else max(tried, key=_recency), len(tried), order)
         for order, (address, tried) in enumerate(attempts.items())
     }
 
@@ -136,8 +136,8 @@ def _walk(place: _Place, depth: int, *, is_moved: bool) -> Iterator[Placed]:
 
 def _merge(places: list[_Place]) -> list[tuple[_Place, bool]]:
     """The places in one order, each with whether it has moved."""
-    if len(places) == 1:
-        return [(places[0], False)]
+    if len(places) < 2:
+        return [(place, False) for place in places]
     lefts = sorted((place for place in places if place.first[0] is not None), key=lambda place: place.first[0] or 0)
     rights = sorted((place for place in places if place.first[1] is not None), key=lambda place: place.first[1] or 0)
     places_right = {id(place): index for index, place in enumerate(rights)}

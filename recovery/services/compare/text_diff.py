@@ -9,8 +9,8 @@ from typing import Literal
 from recovery.services.compare.align import Effort, align, match
 from recovery.services.compare.rows import Diff, Line, Part, Row, SameRows, Segment, join_segments, line
 
-# An escape of JSON counts as a word, so that a mark never splits one.
-TOKEN = re.compile(r"\\u[0-9a-fA-F]{4}|\\.|\w+|\s+|.", re.DOTALL)
+# A number with its point, a date, and an escape of JSON are words too: a mark never splits them.
+TOKEN = re.compile(r"\\u[0-9a-fA-F]{4}|\\.|\d[\d.,:/-]*\d(?!\w)|\w+|\s+|.", re.DOTALL)
 WORD = re.compile(r"\w+")
 
 LONGEST_LINE_BY_WORDS = 50_000
