@@ -4,58 +4,13 @@ import http.cookiejar
 import os
 import re
 import signal
-import subprocess
-import sys
 import urllib.parse
 import urllib.request
-from pathlib import Path
 
 import pytest
 
+from tests.project.dashboard import Dashboard, start
 from tests.project.processes import descendants, free_port, is_alive, soon
-
-ROOT = Path(__file__).resolve().parents[2]
-
-
-class Dashboard:
-    """One `manage.py run`, ready; its output so far in `lines`."""
-
-    def __init__(self, var_dir: Path, port: int) -> None:
-        self.address = f"http://127.0.0.1:{port}/"
-        self.process = start(var_dir, port)
-        self.lines: list[str] = []
-        while not any("Ctrl-C stops everything" in line for line in self.lines):
-            line = self.process.stdout.readline()
-            assert line, f"it ended: {self.lines}"
-            self.lines.append(line.rstrip())
-        self.pids = list(descendants(self.process.pid))
-
-    @property
-    def text(self) -> str:
-        return "\n".join(self.lines)
-
-    def password_of(self, username: str) -> str:
-        return re.search(rf"sign in as {username} +with the password (\S+)", self.text)[1]
-
-    def end(self) -> int:
-        self.lines += self.process.stdout.read().splitlines()
-        return self.process.wait(20)
-
-    def alive(self) -> list[int]:
-        return [pid for pid in self.pids if is_alive(pid)]
-
-
-def start(var_dir: Path, port: int) -> subprocess.Popen[str]:
-    names = ("DATABASE_URL", "CELERY_BROKER_URL", "DJANGO_SETTINGS_MODULE")
-    environment = {name: value for name, value in os.environ.items() if name not in names}
-    return subprocess.Popen(
-        [sys.executable, "manage.py", "run", "--port", str(port)],
-        cwd=ROOT,
-        env={**environment, "RHDASHBOARD_VAR_DIR": str(var_dir)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
 
 
 def sign_in(address: str, username: str, password: str) -> str:
