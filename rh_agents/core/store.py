@@ -111,6 +111,7 @@ class ExecutionStore:
         return {key: self.get(key) for key in self.keys()}
 
     def keys(self) -> list[str]:
+        """All keys, sorted."""
         return self._keys(STORAGE)
 
     @property
@@ -229,7 +230,7 @@ class ExecutionStore:
 
     def _keys(self, kind: bool) -> list[str]:
         others = [key for of, key in (*self._live, *self.ahead.slots()) if of is kind]
-        return [key for key in dict.fromkeys((*self.committed[kind], *others)) if self._text(kind, key) is not None]
+        return sorted(key for key in {*self.committed[kind], *others} if self._text(kind, key) is not None)
 
     def _delete(self, kind: bool, key: str) -> bool:
         if self._text(kind, key) is None:
