@@ -1,0 +1,165 @@
+"""What a person enters on the page of a request, and the decision that it amounts to."""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from recovery.forms import Change, ModelForm, form_for
+from recovery.rendering.call import CallLine, call_lines
+from recovery.views.asked import Asked
+
+PROPOSAL = "proposal"
+RESPONSE = "response"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something to correct: `target` is the id of the field, empty where none is to blame."""
+
+    words: str
+    target: str = ""
+
+
+@dataclass
+class Entered:
+    """The forms of a request, blank or with what was sent. `problems` are what the service found beside them."""
+
+    asked: Asked
+    data: Mapping[str, Any] | None = None
+    is_read_only: bool = False
+    problems: list[Problem] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        data, asked = self.data, self.asked
+        self.key = str(uuid.uuid4())
+        self.seen_version = _number(data.get("seen_version")) if data else asked.current.number
+        self.button = _text(data, "kind")
+        # Each form is bound by what it sends: a rejection brings the proposal along, so that no edit is lost.
+        self.proposal = self._proposal_form(_if_sent(data, PROPOSAL))
+        self.response = self._response_form(_if_sent(data, RESPONSE))
+        self.comment = _text(data, "comment")
+        self.reason = _text(data, "reason")
+        self.reject_comment = _text(data, "reject_comment")
+        self.reject_reason = _text(data, "reject_reason")
+
+    def _proposal_form(self, data: Mapping[str, Any] | None) -> ModelForm[Any] | None:
+        asked = self.asked
+        if asked.unreadable or not asked.has_proposal:
+            return None
+        # Against the version that they saw: what they did not touch is no edit.
+        initial = asked.proposal(self.seen_version)
+        editable = False if self.is_read_only else asked.editable
+        return form_for(initial, prefix=PROPOSAL, editable=editable, data=data if editable else None)
+
+    def _response_form(self, data: Mapping[str, Any] | None) -> ModelForm[Any] | None:
+        model = self.asked.response_model
+        # An answer without any field is an answer in which all of them are missing.
+        data = self.data if self.button == "respond" else data
+        return ModelForm(model, prefix=RESPONSE, data=data) if model else None
+
+    # ---- What it amounts to ----
+
+    @property
+    def form(self) -> ModelForm[Any] | None:
+        """The form that the pressed button belongs to."""
+        if self.button == "respond":
+            return self.response
+        if self.button in ("approve", "edit") and self.proposal is not None and self.proposal.is_bound:
+            return self.proposal
+        return None
+
+    @property
+    def is_act(self) -> bool:
+        """Whether rows were added or something was checked, and nothing is to be decided."""
+        return not self.button or any(form is not None and form.action for form in (self.proposal, self.response))
+
+    def is_valid(self) -> bool:
+        return self.form is None or self.form.is_valid()
+
+    @property
+    def kind(self) -> str:
+        """One button approves: with edits it is `edit`."""
+        if self.button not in ("approve", "edit"):
+            return self.button
+        wanted = "edit" if self.form is not None and self.form.is_edited else "approve"
+        return wanted if wanted in self.asked.kinds else self.button
+
+    def act(self) -> dict[str, Any]:
+        """The arguments of `services.decide`. Only for what is valid."""
+        kind = self.kind
+        value = self.form.value if self.form is not None else None
+        if kind == "edit" and value is None:
+            value = self.asked.proposal(self.seen_version)
+        return {
+            "kind": kind,
+            "proposal": value if kind == "edit" else None,
+            "response": value if kind == "respond" else None,
+            "comment": self.whole_comment,
+            "seen_version": self.seen_version,
+            "idempotency_key": _text(self.data, "idempotency_key")[:200],
+        }
+
+    @property
+    def whole_comment(self) -> str:
+        """The canned reason that was chosen, then what was written."""
+        said = (self.reject_reason, self.reject_comment) if self.button == "reject" else (self.reason, self.comment)
+        return "\n".join(part.strip() for part in said if part.strip())
+
+    @property
+    def changes(self) -> list[Change]:
+        return self.proposal.changes if self.proposal is not None else []
+
+    # ---- What the page shows of it ----
+
+    def refuse(self, errors: Mapping[str, list[str]]) -> None:
+        """Put what the service found at the fields it names, and the rest into `problems`."""
+        for path, messages in errors.items():
+            head, _, inner = path.partition(".")
+            form = {PROPOSAL: self.proposal, RESPONSE: self.response}.get(head)
+            try:
+                if form is None or not inner:
+                    raise KeyError(path)
+                form[inner].errors.extend(messages)
+            except KeyError:
+                target = {"comment": self.comment_field}.get(head, "")
+                self.problems.extend(Problem(message, target) for message in messages)
+
+    @property
+    def comment_field(self) -> str:
+        return "reject-comment" if self.button == "reject" else "comment"
+
+    @property
+    def to_correct(self) -> list[Problem]:
+        """Everything that stands in the way, each with the field it is at."""
+        if self.button:
+            forms = [self.form] if self.form is not None else []
+        else:
+            forms = [form for form in (self.proposal, self.response) if form is not None and form.is_bound]
+        nodes = [node for form in forms for node in form.invalid_fields if node.is_editable]
+        fields = [Problem(node.full_label, node.id) for node in nodes]
+        whole = [Problem(message) for form in forms for message in form.non_field_errors]
+        return [*fields, *whole, *self.problems]
+
+    def call(self) -> list[CallLine]:
+        """What would run with what is entered, what differs from the run's own proposal marked."""
+        asked = self.asked
+        if self.proposal is None:
+            value, errors = asked.proposal(), {}
+        else:
+            value, errors = self.proposal.draft, self.proposal.errors
+        return call_lines(asked.request.action, value, initial=asked.first_proposal, errors=errors)
+
+
+def _if_sent(data: Mapping[str, Any] | None, prefix: str) -> Mapping[str, Any] | None:
+    is_sent = data is not None and any(name.startswith((f"{prefix}.", f"{prefix}:")) or name == prefix for name in data)
+    return data if is_sent else None
+
+
+def _text(data: Mapping[str, Any] | None, name: str) -> str:
+    return str(data.get(name, "")) if data else ""
+
+
+def _number(text: Any) -> int:
+    """0 for what is no version at all, which no proposal has."""
+    return int(text) if isinstance(text, str) and text.isascii() and text.isdigit() and len(text) < 9 else 0

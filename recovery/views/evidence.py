@@ -1,0 +1,61 @@
+"""What stands beside a question: artifacts and results of steps, each as far as it can be shown."""
+
+from dataclasses import dataclass
+
+from recovery import queries
+from recovery.models import Artifact
+from recovery.rendering import json_tree
+from recovery.rendering.preview import HEAD_BYTES, Preview, preview
+from recovery.rendering.quantities import size as size_text
+from recovery.views.asked import Asked, plain_of
+from rh_agents.core.types import ExecutionStatus
+
+SHOWN_AT_MOST = 40
+
+_ICONS = {"table": "table", "json": "braces", "download": "file", "broken": "file-warning"}
+
+
+@dataclass(frozen=True, slots=True)
+class Exhibit:
+    """One thing that is shown. `artifact_id` is empty for what is no artifact; `is_step` for an address."""
+
+    name: str
+    icon: str
+    preview: Preview
+    artifact_id: str = ""
+    is_step: bool = False
+
+
+def exhibits_of(asked: Asked) -> list[Exhibit]:
+    return [_exhibit(found) for found in queries.evidence_of(asked.request, asked.evidence[:SHOWN_AT_MOST])]
+
+
+def _exhibit(found: queries.Evidence) -> Exhibit:
+    if found.artifact is not None:
+        shown = _of_artifact(found.artifact, found.media_type)
+        icon = "list-tree" if found.event else _ICONS.get(shown.kind, "file-text")
+        return Exhibit(found.name, icon, shown, found.artifact_id, is_step=found.event is not None)
+    if found.artifact_id:
+        gone = Preview("broken", reason="the artifact was deleted from the store")
+        return Exhibit(found.name, "file-warning", gone, is_step=found.event is not None)
+    if found.event is not None:
+        return Exhibit(found.name, "list-tree", _of_step(found), is_step=True)
+    unknown = Preview("broken", reason="the run has neither an artifact nor a step of this name")
+    return Exhibit(found.name, "circle-question-mark", unknown)
+
+
+def _of_artifact(artifact: Artifact, media_type: str) -> Preview:
+    try:
+        head = artifact.read(HEAD_BYTES)
+    except FileNotFoundError:
+        return Preview("broken", note=size_text(artifact.size), reason="its file is gone from the storage")
+    return preview(head, media_type or artifact.media_type, size=artifact.size, codec=artifact.codec)
+
+
+def _of_step(found: queries.Evidence) -> Preview:
+    event = found.event
+    if event is None or event.result is None:
+        failed = event is not None and event.status == ExecutionStatus.FAILED.value
+        reason = f"the step failed: {event.error_message}" if event is not None and failed else "the step has no result"
+        return Preview("broken", reason=reason)
+    return Preview("json", note=size_text(event.size), tree=json_tree.tree(plain_of(event.result)))

@@ -1,0 +1,148 @@
+"""The filters of the inbox: read from the address, never trusted, written back into it."""
+
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Self
+from urllib.parse import urlencode
+
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+
+from recovery.models import ApprovalRequest, Risk
+from recovery.models.approval import ApprovalRequestQuerySet
+
+LONGEST_VALUE = 200
+
+RISKS = {risk.label.lower(): risk for risk in reversed(Risk)}
+AGES = {"1h": ("1 h", timedelta(hours=1)), "1d": ("1 d", timedelta(days=1)), "1w": ("1 w", timedelta(weeks=1))}
+TABS = {"mine": "For me", "open": "All open", "decided": "Decided"}
+
+_FILTERS = ("text", "pipeline", "risk", "tag", "age")
+_SEPARATOR = "~"
+
+
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """One active filter in words, and where the list is without it."""
+
+    words: str
+    url_without: str
+
+
+@dataclass(frozen=True, slots=True)
+class InboxFilters:
+    """What the list is narrowed to. Values that mean nothing are left out; `notices` says which."""
+
+    tab: str = "mine"
+    text: str = ""
+    pipeline: str = ""
+    risk: str = ""
+    tag: str = ""
+    age: str = ""
+    after: str = ""
+    notices: tuple[str, ...] = field(default=(), compare=False)
+
+    @classmethod
+    def of(cls, query: Mapping[str, Any]) -> Self:
+        given = {name: str(query.get(name, "")).strip() for name in ("tab", *_FILTERS, "after")}
+        notices = []
+        for name, value in given.items():
+            if reason := _why_not(name, value):
+                notices.append(reason)
+                given[name] = ""
+        return cls(**given | {"tab": given["tab"] or "mine"}, notices=tuple(notices))
+
+    @property
+    def is_active(self) -> bool:
+        return any(getattr(self, name) for name in _FILTERS)
+
+    def narrow(self, requests: ApprovalRequestQuerySet) -> ApprovalRequestQuerySet:
+        if self.text:
+            requests = requests.matching(self.text)
+        if self.pipeline:
+            requests = requests.filter(pipeline=self.pipeline)
+        if self.risk:
+            requests = requests.filter(risk=RISKS[self.risk])
+        if self.tag:
+            requests = requests.tagged(self.tag)
+        if self.age:
+            requests = requests.filter(opened_at__lte=timezone.now() - AGES[self.age][1])
+        return requests
+
+    def query(self) -> dict[str, str]:
+        """As it stands in the address, without the place in the list."""
+        values = {"tab": "" if self.tab == "mine" else self.tab} | {name: getattr(self, name) for name in _FILTERS}
+        return {name: value for name, value in values.items() if value}
+
+    def url(self, **more: str) -> str:
+        query = {name: value for name, value in (self.query() | more).items() if value}
+        return reverse("recovery:inbox") + (f"?{urlencode(query)}" if query else "")
+
+    @property
+    def url_unfiltered(self) -> str:
+        return InboxFilters(tab=self.tab).url()
+
+    @property
+    def chips(self) -> list[Chip]:
+        return list(self._chips())
+
+    def _chips(self) -> Iterator[Chip]:
+        for name in _FILTERS:
+            if value := getattr(self, name):
+                words = f"over {AGES[value][0]} old" if name == "age" else f"{name}: {value}"
+                yield Chip(words, self.url(**{name: ""}))
+
+
+def _why_not(name: str, value: str) -> str:
+    if "\x00" in value:
+        return f"The filter {name} holds a character that cannot be searched for; it was left out."
+    if len(value) > LONGEST_VALUE:
+        return f"The filter {name} is longer than {LONGEST_VALUE} characters; it was left out."
+    known = {"risk": tuple(RISKS), "age": tuple(AGES), "tab": tuple(TABS)}.get(name)
+    if value and known is not None and value not in known:
+        return f"“{value}” is no {name}; there are: {', '.join(known)}. It was left out."
+    return ""
+
+
+# ---- The place in the list: the last row that was shown ----
+
+
+def place_of(tab: str, row: ApprovalRequest) -> str:
+    if tab == "decided":
+        return _SEPARATOR.join((_moment(row.resolved_at), str(row.pk)))
+    return _SEPARATOR.join((str(row.risk), _moment(row.due_order), _moment(row.opened_at), str(row.pk)))
+
+
+def place_after(filters: InboxFilters, requests: ApprovalRequestQuerySet) -> tuple[ApprovalRequestQuerySet, str]:
+    """`requests` in order and behind the place that the address names, and a notice if it names none."""
+    is_decided = filters.tab == "decided"
+    ordered = requests.newest_decided_first() if is_decided else requests.most_urgent_first()
+    if not filters.after:
+        return ordered, ""
+    try:
+        parts = filters.after.split(_SEPARATOR)
+        if is_decided:
+            when, pk = parts
+            return ordered.decided_before(_parsed(when), uuid.UUID(pk)), ""
+        risk, due, opened, pk = parts
+        return ordered.after(RISKS_BY_NUMBER[risk], _parsed(due), _parsed(opened), uuid.UUID(pk)), ""
+    except (ValueError, KeyError):
+        return ordered, "That place in the list is unknown; it starts at the top."
+
+
+RISKS_BY_NUMBER = {str(int(risk)): int(risk) for risk in Risk}
+
+
+def _moment(when: datetime | None) -> str:
+    return when.isoformat() if when else ""
+
+
+def _parsed(text: str) -> datetime:
+    """Raises ValueError for anything but a point in time."""
+    when = parse_datetime(text)
+    if when is None or timezone.is_naive(when):
+        raise ValueError(f"{text!r} is no point in time")
+    return when

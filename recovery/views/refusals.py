@@ -1,0 +1,68 @@
+"""A decision that was not accepted, in words: who was first, what changed, why not. Nothing typed is lost."""
+
+from dataclasses import dataclass, field, replace
+from http import HTTPStatus
+
+from recovery.errors import AlreadyResolved, NotAllowed, PipelineGone, RecoveryError, StaleProposal
+from recovery.forms import Change
+from recovery.models import Decision, ProposalVersion
+from recovery.views.entered import Entered
+
+PAST_TENSE = {
+    "approve": "approved this",
+    "edit": "approved this with changes",
+    "respond": "answered this",
+    "reject": "rejected this",
+    "supersede": "went on without an answer",
+    "expire": "let this expire",
+    "cancel": "cancelled this",
+}
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """`status` is the HTTP one. `comment` and `edits` are what the person entered and may want to keep; `first` is
+    the decision that was first; `differences` are (field, what they saw, what it is now)."""
+
+    status: int
+    icon: str
+    title: str
+    text: str
+    comment: str = ""
+    edits: list[Change] = field(default_factory=list)
+    first: Decision | None = None
+    seen: int = 0
+    current: ProposalVersion | None = None
+    differences: list[tuple[str, str, str]] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, refused: RecoveryError, entered: Entered) -> "Refusal":
+        return replace(_said(refused), comment=entered.whole_comment, edits=entered.changes)
+
+
+def _said(refused: RecoveryError) -> Refusal:
+    match refused:
+        case AlreadyResolved():
+            first = refused.resolution.decision
+            name = first.actor_name if first.actor_kind == "user" else first.actor_name.capitalize()
+            title = f"{name} {PAST_TENSE.get(refused.resolution.outcome, 'decided this')}"
+            return Refusal(
+                HTTPStatus.CONFLICT, "users", title, "Your decision was not used; nothing runs twice.", first=first
+            )
+        case StaleProposal():
+            return Refusal(
+                HTTPStatus.PRECONDITION_FAILED,
+                "pencil",
+                f"{refused.current.by_name} changed the proposal",
+                "Nothing was decided.",
+                seen=refused.seen.number if refused.seen else 0,
+                current=refused.current,
+                differences=refused.changes,
+            )
+        case NotAllowed():
+            return Refusal(HTTPStatus.FORBIDDEN, "lock", "You may not decide this one.", str(refused))
+        case PipelineGone():
+            text = f"{refused} The request stays open; nothing was decided."
+            return Refusal(HTTPStatus.CONFLICT, "workflow", "The run could not go on with it.", text)
+        case _:
+            raise refused

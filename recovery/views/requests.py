@@ -1,0 +1,109 @@
+"""One request: what is asked, the decision, and how the run goes on after it."""
+
+import uuid
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from recovery.errors import AlreadyResolved, InvalidInput, NotAllowed, PipelineGone, RecoveryError, StaleProposal
+from recovery.models import ApprovalRequest, State
+from recovery.services.decide import decide
+from recovery.services.retry import retry
+from recovery.views.asked import Asked
+from recovery.views.entered import Entered
+from recovery.views.parts import PageRequest, render_part, wants_part
+from recovery.views.refusals import Refusal
+from recovery.views.request_page import page_of, progress_part_of
+
+TEMPLATE = "recovery/request.html"
+
+
+@login_required
+@require_safe
+def show_request(request: PageRequest, pk: uuid.UUID) -> HttpResponse:
+    return _page(request, _asked(request, pk))
+
+
+@login_required
+@require_http_methods(["POST", "GET", "HEAD"])
+def decide_request(request: PageRequest, pk: uuid.UUID) -> HttpResponse:
+    """Decide, or only change the rows of a form. GET never decides: it is where a login in between leads back to."""
+    if request.method != "POST":
+        return redirect("recovery:request", pk)
+    asked = _asked(request, pk)
+    entered = Entered(asked, request.POST)
+    if entered.is_act:
+        return _page(request, asked, entered)
+    try:
+        if not entered.is_valid():
+            # Who was first matters more than what is not valid.
+            _refuse_if_decided(asked.request)
+            return _page(request, asked, entered, status=422)
+        decide(pk, by=request.user, channel="web", **entered.act())
+    except InvalidInput as invalid:
+        entered.refuse(invalid.errors)
+        return _page(request, asked, entered, status=422)
+    except (NotAllowed, AlreadyResolved, StaleProposal, PipelineGone) as refused:
+        refusal = Refusal.of(refused, entered)
+        return _page(request, _asked(request, pk), refusal=refusal, status=refusal.status)
+    if wants_part(request):
+        return _page(request, _asked(request, pk))
+    return redirect("recovery:request", pk)
+
+
+@login_required
+@require_safe
+def show_progress(request: PageRequest, pk: uuid.UUID) -> HttpResponse:
+    """How the run goes on; nothing, while that is what the page shows already."""
+    if not wants_part(request):
+        return redirect("recovery:request", pk)
+    context = progress_part_of(_visible(request, pk), request.user)
+    if context is None or context["progress"].key == request.GET.get("seen"):
+        return HttpResponse(status=204)
+    return render_part(request, TEMPLATE, "progress", context)
+
+
+@login_required
+@require_POST
+def retry_run(request: PageRequest, pk: uuid.UUID) -> HttpResponse:
+    """Try a failed or blocked run again, and back to the page that the button was on."""
+    state = get_object_or_404(State, pk=pk)
+    try:
+        retry(state.pk, by=request.user, channel="web")
+    except RecoveryError as refused:
+        messages.warning(request, str(refused))
+    back = request.POST.get("next", "")
+    is_ours = url_has_allowed_host_and_scheme(back, {request.get_host()}, require_https=request.is_secure())
+    return redirect(back) if is_ours else redirect("recovery:state", state.pk)
+
+
+def _visible(request: PageRequest, pk: uuid.UUID) -> ApprovalRequest:
+    visible = ApprovalRequest.objects.visible_to(request.user)
+    return get_object_or_404(visible.select_related("state", "requested_by", "holder"), pk=pk)
+
+
+def _refuse_if_decided(approval: ApprovalRequest) -> None:
+    if not approval.is_open:
+        resolution = approval.resolutions.select_related("decision").get(undone_at__isnull=True)
+        raise AlreadyResolved(approval, resolution)
+
+
+def _asked(request: PageRequest, pk: uuid.UUID) -> Asked:
+    return Asked.of(_visible(request, pk))
+
+
+def _page(
+    request: PageRequest,
+    asked: Asked,
+    entered: Entered | None = None,
+    *,
+    refusal: Refusal | None = None,
+    status: int = 200,
+) -> HttpResponse:
+    context: dict[str, Any] = page_of(asked, request.user, entered, refusal)
+    return render_part(request, TEMPLATE, "request", context, status=status)

@@ -1,0 +1,94 @@
+"""Who may do what in a browser: one table of people and addresses."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from recovery.models import ApprovalRequest, Resolution, Resumption, State
+from tests.recovery.conftest import only_request
+
+pytestmark = pytest.mark.django_db
+
+LOGIN = "/accounts/login/?next="
+PEOPLE = ("nobody", "viewer", "requester", "reviewer", "starter", "dismissed")
+
+# What each of PEOPLE is answered: a status, or "login".
+TABLE = {
+    "GET /": ("login", 200, 200, 200, 200, "login"),
+    "GET /?tab=open": ("login", 200, 200, 200, 200, "login"),
+    "GET /?tab=decided": ("login", 200, 200, 200, 200, "login"),
+    "GET /inbox/new/": ("login", 302, 302, 302, 302, "login"),
+    "GET /next/": ("login", 302, 302, 302, 302, "login"),
+    "GET /requests/{request}/": ("login", 200, 200, 200, 200, "login"),
+    "GET /requests/{request}/decide/": ("login", 302, 302, 302, 302, "login"),
+    "GET /requests/{request}/progress/": ("login", 302, 302, 302, 302, "login"),
+    "POST /requests/{request}/decide/": ("login", 403, 403, 302, 403, "login"),
+    "POST /states/{failed}/retry/": ("login", 302, 302, 302, 302, "login"),
+}
+# Who of them settles the request, and who starts the failed run again.
+DECIDE = {"reviewer"}
+RETRY = {"requester", "starter"}
+
+
+@pytest.fixture
+def people(make_user: Callable[..., Any]) -> dict[str, Any]:
+    dismissed = make_user("dismissed")
+    dismissed.is_active = False
+    dismissed.save()
+    return {
+        "nobody": None,
+        "viewer": make_user("viewer", decides=False, starts=False),
+        "requester": make_user("requester"),
+        "reviewer": make_user("reviewer", starts=False),
+        "starter": make_user("starter", decides=False),
+        "dismissed": dismissed,
+    }
+
+
+@pytest.fixture
+def waiting(run_until_it_waits: Callable[..., State], people: dict[str, Any]) -> ApprovalRequest:
+    return only_request(run_until_it_waits(by=people["requester"]))
+
+
+@pytest.fixture
+def failed(run_until_it_waits: Callable[..., State]) -> State:
+    return run_until_it_waits("test-failing")
+
+
+@pytest.mark.parametrize("person", PEOPLE)
+@pytest.mark.parametrize("action", TABLE)
+def test_everybody_is_answered_as_the_table_says(people, waiting, failed, action, person):
+    method, address = action.format(request=waiting.pk, failed=failed.pk).split()
+    client = Client()
+    if people[person] is not None:
+        client.force_login(people[person])
+    data = {"kind": "approve", "seen_version": "1"}
+    answer = client.get(address) if method == "GET" else client.post(address, data)
+    expected = TABLE[action][PEOPLE.index(person)]
+    if expected == "login":
+        assert answer["Location"].startswith(LOGIN)
+    else:
+        assert answer.status_code == expected
+    settled = action.startswith("POST /requests") and person in DECIDE
+    assert Resolution.objects.exists() == settled
+    retried = action.startswith("POST /states") and person in RETRY
+    assert Resumption.objects.filter(kind="retry").exists() == retried
+
+
+def test_the_login_leads_back_to_the_page_and_never_to_another_site(people, waiting):
+    client = Client()
+    answer = client.get(f"/requests/{waiting.pk}/")
+    assert answer["Location"] == f"{LOGIN}/requests/{waiting.pk}/"
+    credentials = {"username": "reviewer", "password": "pw"}
+    assert client.post(answer["Location"], {**credentials, "next": "https://elsewhere.example/"})["Location"] == "/"
+
+
+@pytest.mark.parametrize("address", ["/", "/next/", "/requests/{request}/", "/requests/{request}/progress/"])
+def test_pages_that_only_show_take_no_post(people, waiting, signed_in, address):
+    assert signed_in(people["reviewer"]).post(address.format(request=waiting.pk)).status_code == 405
+
+
+def test_a_retry_is_never_a_link(people, failed, signed_in):
+    assert signed_in(people["starter"]).get(f"/states/{failed.pk}/retry/").status_code == 405
