@@ -1,0 +1,70 @@
+"""The waterfall of a timeline as SVG: lengths are attributes in percent, so that no style is needed."""
+
+from collections.abc import Iterable
+
+from django import template
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
+
+from recovery.rendering import quantities
+from recovery.rendering.timeline import Bar, Timeline
+
+register = template.Library()
+
+# Class, and where it stands in the height of a row.
+_SHAPES = {
+    "work": 'class="bar" y="11" height="8" rx="2"',
+    "failed": 'class="bar bar-failed" y="11" height="8" rx="2"',
+    "stopped": 'class="bar" y="14" height="2"',
+    "wait": 'class="bar-wait" y="9" height="12" rx="2" fill="url(#wait-hatch)"',
+}
+
+
+@register.simple_tag
+def timeline_scale(timeline: Timeline) -> SafeString:
+    """The head of the waterfall: where work stands still, and round times of work."""
+    axis = timeline.axis
+    return format_html(
+        '<svg class="waterfall" role="img" aria-label="{}">{}<text x="0" y="19">0 s</text>{}{}'
+        '<text x="100%" y="19" text-anchor="end">{}</text></svg>',
+        _in_words(timeline),
+        _bands(timeline),
+        _labels((tick.x, tick.label) for tick in timeline.ticks),
+        _labels((band.middle, band.label) for band in timeline.bands if band.label),
+        quantities.duration(axis.work_s) if axis.work_s else "",
+    )
+
+
+@register.simple_tag
+def timeline_grid(timeline: Timeline) -> SafeString:
+    """What stands behind the bars of every row: drawn once, used for all."""
+    line = '<line class="gridline" x1="{0}" x2="{0}" y1="0" y2="100%"/>'
+    lines = format_html_join("", line, ((tick.x,) for tick in timeline.ticks))
+    return mark_safe(_bands(timeline) + lines)  # noqa: S308  both are made by format_html
+
+
+@register.simple_tag
+def waterfall(bars: Iterable[Bar], grid: SafeString) -> SafeString:
+    drawn = "".join(f'<rect {_SHAPES[bar.kind]} x="{bar.x}" width="{bar.width}"/>' for bar in bars)
+    return mark_safe(f'<svg class="waterfall" aria-hidden="true">{grid}{drawn}</svg>')  # noqa: S308  numbers only
+
+
+def _bands(timeline: Timeline) -> SafeString:
+    return format_html_join(
+        "",
+        '<rect class="{}" x="{}" width="{}" height="100%"/>',
+        (("wait-band" if band.is_waiting else "stop-band", band.x, band.width) for band in timeline.bands),
+    )
+
+
+def _labels(places: Iterable[tuple[str, str]]) -> SafeString:
+    return format_html_join("", '<text x="{}" y="19" text-anchor="middle">{}</text>', places)
+
+
+def _in_words(timeline: Timeline) -> str:
+    stops = [
+        f"{quantities.duration(band.duration_s)} {'waiting for people' if band.is_waiting else 'not running'}"
+        for band in timeline.axis.bands
+    ]
+    work = f"{quantities.duration(timeline.axis.work_s)} of work"
+    return f"{work}, and not to scale: {', '.join(stops[:10])}" if stops else work
