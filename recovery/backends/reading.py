@@ -1,27 +1,20 @@
-"""Reading states: the newest checkpoint, any earlier one, and lists that leave the log where it is."""
+"""Reading a state as it stood at its newest checkpoint, or at any earlier one."""
 
 import json
 import uuid
-import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import fields
+from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
-from django.db.models import Exists, OuterRef
-
-from recovery.backends.appending import Tip, read_tip
-from recovery.backends.metadata import read_custom_data, read_metadata, tags_of
+from recovery.backends import sql
+from recovery.backends.metadata import read_custom_data, read_metadata
 from recovery.backends.rows import READ_COLUMNS, event_records
+from recovery.backends.tips import TIP_COLUMNS, Tip, read_tip, tip_of
 from recovery.models import ArtifactRef, Checkpoint, Event, State, StorageEntry, Tag
-from rh_agents.core.errors import (
-    CorruptStateError,
-    IncompatibleVersionError,
-    SerializationError,
-    StateNotFoundError,
-)
+from rh_agents.core.errors import CorruptStateError
 from rh_agents.core.state_recovery import Entry, StateMetadata, StateSnapshot, StateStatus, check_version
 
-_STATE_COLUMNS = (
+STATE_COLUMNS = (
     "id",
     "status",
     "pipeline",
@@ -36,57 +29,23 @@ _STATE_COLUMNS = (
     "generations",
     "resolution_text",
 )
-_UNREADABLE = (CorruptStateError, IncompatibleVersionError, SerializationError)
-
-
-class ListedSnapshot(StateSnapshot):
-    """A snapshot whose log (events, storage and artifacts) is read when somebody asks for it."""
-
-    __slots__ = ("_load",)
-
-    _load: Callable[[], StateSnapshot]
-
-    _LOG = ("events", "storage", "artifacts")
-
-    @classmethod
-    def of(cls, load: Callable[[], StateSnapshot], **values: Any) -> "ListedSnapshot":
-        snapshot = cls(**values)
-        snapshot._load = load
-        for name in cls._LOG:
-            delattr(snapshot, name)
-        return snapshot
-
-    def __getattr__(self, name: str) -> Any:
-        """Called for what is not there, which is the log before it was read."""
-        if name not in self._LOG:
-            raise AttributeError(name)
-        loaded = self._load()
-        for part in self._LOG:
-            setattr(self, part, getattr(loaded, part))
-        return getattr(loaded, name)
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, StateSnapshot):
-            return NotImplemented
-        return all(getattr(self, one.name) == getattr(other, one.name) for one in fields(StateSnapshot))
-
-    __hash__ = None  # type: ignore[assignment]  # it can change, as every snapshot
 
 
 def load(key: uuid.UUID) -> tuple[StateSnapshot, Tip] | None:
     """The newest checkpoint, and where it leaves the state."""
-    row = State.objects.filter(pk=key).values_list(*_STATE_COLUMNS).first()
-    if row is None:
+    rows = sql.select(_newest(), [key])
+    if not rows:
         return None
-    check_version(row[_STATE_COLUMNS.index("schema_version")])
-    snapshot = StateSnapshot(**_values(row, tags_of(key)))
+    state, checkpoint = rows[0][: len(STATE_COLUMNS)], rows[0][len(STATE_COLUMNS) : -1]
+    values = snapshot_values(state, [row[-1] for row in rows if row[-1] is not None])
+    check_version(values["version"])
+    snapshot = StateSnapshot(**values)
     if snapshot.head == 0:
         return snapshot, Tip()
-    tip = read_tip(key, snapshot.head)
-    if tip is None:
-        if not State.objects.filter(pk=key).exists():
-            return None  # Deleted while it was read.
+    if checkpoint[0] is None:
         raise CorruptStateError(f"state {key} is damaged: its newest checkpoint, {snapshot.head}, is missing")
+    tip = tip_of(checkpoint)
+    snapshot.updated_at = tip.saved_at or snapshot.updated_at
     _read_log(snapshot, key, tip)
     return snapshot, tip
 
@@ -99,25 +58,24 @@ def load_at(key: uuid.UUID, number: int) -> StateSnapshot | None:
         return None
     created_at, version = state
     check_version(version)
-    then = Checkpoint.objects.filter(state_id=key, number__lte=number).order_by("-number")
-    extras = then.exclude(extra="").values_list("number", "extra")
+    until_then = Checkpoint.objects.filter(state_id=key, number__lte=number).order_by("-number")
+    metadata = until_then.exclude(metadata="").values_list("metadata", flat=True).first()
     generations: dict[str, int] = {}
     resolution: str | None = None
-    for at, text in extras:
+    for at, text in until_then.exclude(extra="").values_list("number", "extra"):
         extra = _loads(text, key)
         if at == number:
             resolution = extra.get("resolution")
         if "generations" in extra:
             generations = extra["generations"]
             break
-    metadata = then.exclude(metadata="").values_list("metadata", flat=True).first()
     snapshot = StateSnapshot(
         state_id=str(key),
         status=_status(tip.status, key),
         metadata=StateMetadata() if metadata is None else read_metadata(metadata, key),
         version=version,
         created_at=created_at,
-        updated_at=then.values_list("created_at", flat=True)[0],
+        updated_at=tip.saved_at or created_at,
         generations=generations,
         clock=tip.clock,
         head=number,
@@ -127,103 +85,80 @@ def load_at(key: uuid.UUID, number: int) -> StateSnapshot | None:
     return snapshot
 
 
-def listed(tags: Sequence[str], status: StateStatus | None, pipeline: str | None, limit: int) -> list[StateSnapshot]:
-    """Newest first. Warns about a state that cannot be read, and goes on."""
-    rows = list(_rows(list(dict.fromkeys(tags)), status, pipeline, limit))
-    tags_by_state: dict[uuid.UUID, list[str]] = {row[0]: [] for row in rows}
-    of_these = Tag.objects.filter(state_id__in=tags_by_state).order_by("pk")
-    for key, tag in of_these.values_list("state_id", "tag"):
-        tags_by_state[key].append(tag)
-    found: list[StateSnapshot] = []
-    for row in rows:
-        try:
-            found.append(_listed(row, tags_by_state[row[0]]))
-        except _UNREADABLE as error:
-            warnings.warn(f"left out of the list: {error}", stacklevel=4)
-    return found
+def snapshot_values(row: Sequence[Any], tags: list[str]) -> dict[str, Any]:
+    """The arguments of `StateSnapshot` that a row of STATE_COLUMNS holds.
 
-
-def _rows(tags: list[str], status: StateStatus | None, pipeline: str | None, limit: int) -> Any:
-    """Rows of _STATE_COLUMNS. The index of the awaiting states of a tag is used where it can be."""
-    first, others = (tags[0], tags[1:]) if tags else (None, [])
-    if first is not None and status == StateStatus.AWAITING:
-        tagged = Tag.objects.filter(tag=first, awaiting_at__isnull=False)
-        if pipeline is not None:
-            tagged = tagged.filter(state__pipeline=pipeline)
-        for tag in others:
-            tagged = tagged.filter(Exists(Tag.objects.filter(state=OuterRef("state"), tag=tag)))
-        columns = ["state_id", *(f"state__{name}" for name in _STATE_COLUMNS[1:])]
-        return tagged.order_by("-awaiting_at", "-state").values_list(*columns)[:limit]
-    states = State.objects.tagged(others)
-    if first is not None:
-        states = states.filter(tags__tag=first)
-    if status is not None:
-        states = states.with_status(status)
-    if pipeline is not None:
-        states = states.of_pipeline(pipeline)
-    return states.newest_first().values_list(*_STATE_COLUMNS)[:limit]
-
-
-def _listed(row: Sequence[Any], tags: list[str]) -> StateSnapshot:
-    values = _values(row, tags)
-    key, head = row[0], values["head"]
-
-    def read() -> StateSnapshot:
-        if head == 0:
-            return StateSnapshot(state_id=str(key))
-        loaded = load_at(key, head)
-        if loaded is None:
-            raise StateNotFoundError(f"state {key} was deleted since it was listed")
-        return loaded
-
-    return ListedSnapshot.of(read, **values)
-
-
-def _values(row: Sequence[Any], tags: list[str]) -> dict[str, Any]:
-    key, status, pipeline, description, custom, parent, version, created_at, updated_at, head, clock, rolled, answer = (
-        row
-    )
+    Raises:
+        CorruptStateError: one of them is damaged.
+        SerializationError: `custom_data` holds a value of a class that this process does not know.
+    """
+    (
+        key,
+        status,
+        pipeline,
+        description,
+        custom_data,
+        parent,
+        version,
+        created_at,
+        updated_at,
+        head,
+        clock,
+        generations,
+        resolution,
+    ) = row
+    key, parent = sql.as_uuid(key), sql.as_uuid(parent)
     return {
         "state_id": str(key),
         "status": _status(status, key),
-        # Checked when it was saved.
+        # It was checked when it was saved.
         "metadata": StateMetadata.model_construct(
             tags=tags,
             description=description,
             pipeline_name=pipeline,
             parent_state_id=str(parent) if parent else None,
-            custom_data=read_custom_data(custom, key),
+            custom_data=read_custom_data(custom_data, key),
         ),
         "version": version,
-        "created_at": created_at,
-        "updated_at": updated_at,
-        "generations": _loads(rolled, key) if rolled else {},
+        "created_at": sql.as_time(created_at),
+        "updated_at": sql.as_time(updated_at),
+        "generations": _loads(generations, key) if generations else {},
         "clock": clock,
         "head": head,
-        "resolution_text": answer or None,
+        "resolution_text": resolution or None,
     }
 
 
 def _read_log(snapshot: StateSnapshot, key: uuid.UUID, tip: Tip) -> None:
     """Fill in what stood at checkpoint `tip`. Rows never change, so no transaction is needed to read them together."""
-    snapshot.events = event_records(
-        Event.objects.filter(state_id=key)
-        .at_checkpoint(tip.number)
-        .order_by("position", "pk")
-        .values_list(*READ_COLUMNS)
-        .iterator(chunk_size=1000),
-        key,
-    )
+    at = [key, tip.number, tip.number]
+    snapshot.events = event_records(sql.select(_log(Event, READ_COLUMNS, "position"), at), key)
     if tip.storage_count:
-        entries = StorageEntry.objects.filter(state_id=key).at_checkpoint(tip.number).order_by("pk")
-        snapshot.storage = {
-            name: Entry(seq, text, owner)
-            for name, seq, text, owner in entries.values_list("key", "seq", "text", "owner")
-        }
+        rows = sql.select(_log(StorageEntry, ("key", "seq", "text", "owner"), "id"), at)
+        snapshot.storage = {name: Entry(*entry) for name, *entry in rows}
     if tip.artifact_count:
-        refs = ArtifactRef.objects.filter(state_id=key).at_checkpoint(tip.number).order_by("pk")
-        columns = ("key", "seq", "artifact_id", "owner", "media_type", "size")
-        snapshot.artifacts = {name: Entry(*entry) for name, *entry in refs.values_list(*columns)}
+        rows = sql.select(_log(ArtifactRef, ("key", "seq", "artifact_id", "owner", "media_type", "size"), "id"), at)
+        snapshot.artifacts = {name: Entry(*entry) for name, *entry in rows}
+
+
+@cache
+def _newest() -> str:
+    """STATE_COLUMNS of a state, TIP_COLUMNS of its newest checkpoint, and its tags, one a row."""
+    return (
+        f'SELECT {sql.names(STATE_COLUMNS, "s")}, {sql.names(TIP_COLUMNS, "c")}, t."tag" '  # noqa: S608
+        f"FROM {sql.table(State)} s "
+        f'LEFT JOIN {sql.table(Checkpoint)} c ON c."state_id" = s."id" AND c."number" = s."head" '
+        f'LEFT JOIN {sql.table(Tag)} t ON t."state_id" = s."id" WHERE s."id" = %s ORDER BY t."id"'
+    )
+
+
+@cache
+def _log(model: Any, columns: tuple[str, ...], order: str) -> str:
+    """What stood at a checkpoint: the conditions of `LogQuerySet.at_checkpoint`."""
+    return (
+        f'SELECT {sql.names(columns)} FROM {sql.table(model)} WHERE "state_id" = %s '  # noqa: S608
+        f'AND "added_in" <= %s AND ("removed_in" IS NULL OR "removed_in" > %s) ORDER BY "{order}"'
+    )
 
 
 def _status(text: str, key: uuid.UUID) -> StateStatus:

@@ -1,19 +1,21 @@
-"""The statements of the checkpoint after every step, written out: they run a thousand times where others run once."""
+"""Statements written out, for what runs after every step and at every resume: to compile them anew each time would
+take longer than to run them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from functools import cache
 from typing import Any
 from uuid import UUID
 
 import psycopg
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connection, connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
 from recovery.backends.rows import EVENT_COLUMNS
 from recovery.models import Checkpoint, Event, State
 
-MOVED_COLUMNS = ("head", "status", "updated_at", "clock", "resolution_text", "schema_version")
 CHECKPOINT_COLUMNS = (
     "number",
     "status",
@@ -29,66 +31,106 @@ CHECKPOINT_COLUMNS = (
 )
 
 
-def move_head(moved: Sequence[Any], guard: Sequence[Any], *, is_fenced: bool) -> bool:
-    """Set MOVED_COLUMNS of a state. `guard` is its id, the head that it must have, and its fence or else the time.
+def move_head(moved: Mapping[str, Any], guard: Sequence[Any], *, is_fenced: bool) -> bool:
+    """Set columns of a state. `guard` is its id, the head that it must have, and its fence or else the time.
 
     `False`: there is no such state, it has another head, another fence, or somebody holds its lease.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(_move(is_fenced), (*_database_values(moved), *_database_values(guard)))
+    database = connections[DEFAULT_DB_ALIAS]
+    with database.cursor() as cursor:
+        cursor.execute(_move(tuple(moved), is_fenced), _adapted(database, (*moved.values(), *guard)))
         return bool(cursor.rowcount)
 
 
 def insert_rows(model: Any, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     if not rows:
         return
-    with connection.cursor() as cursor:
-        cursor.executemany(_insert(model, columns), [_database_values(row) for row in rows])
+    database = connections[DEFAULT_DB_ALIAS]
+    with database.cursor() as cursor:
+        cursor.executemany(_insert(model, columns), [_adapted(database, row) for row in rows])
 
 
-def append_one(
-    moved: Sequence[Any], guard: Sequence[Any], event: Sequence[Any], checkpoint: Sequence[Any], *, is_fenced: bool
+def append_step(
+    moved: Mapping[str, Any], guard: Sequence[Any], event: Sequence[Any], checkpoint: Sequence[Any], *, is_fenced: bool
 ) -> bool:
-    """Move the head and insert one event and one checkpoint, all in one statement. PostgreSQL only.
+    """Move the head and insert one event and one checkpoint: in one statement on PostgreSQL, else in one transaction.
 
-    `False` is as for `move_head`; nothing is inserted then.
+    `event` and `checkpoint` are in the order of EVENT_COLUMNS and CHECKPOINT_COLUMNS. `False` is as for `move_head`;
+    nothing is inserted then.
     """
-    with _server_cursor() as cursor:
-        cursor.execute(_append_one(is_fenced), (*moved, *guard, *event, *checkpoint))
-        return bool(cursor.rowcount)
+    database = connections[DEFAULT_DB_ALIAS]
+    if database.vendor == "postgresql":
+        with _savepoint_if_needed(database), _server_cursor(database) as cursor:
+            values = (*moved.values(), *guard, *event, *checkpoint)
+            cursor.execute(_append_step(tuple(moved), is_fenced), values)
+            return bool(cursor.rowcount)
+    with transaction.atomic(), database.cursor() as cursor:
+        moved_and_guard = _adapted(database, (*moved.values(), *guard))
+        cursor.execute(_move(tuple(moved), is_fenced), moved_and_guard)
+        if not cursor.rowcount:
+            return False
+        key = moved_and_guard[len(moved)]
+        cursor.execute(_insert(Event, ("state_id", *EVENT_COLUMNS)), (key, *event))
+        cursor.execute(_insert(Checkpoint, ("state_id", *CHECKPOINT_COLUMNS)), (key, *_adapted(database, checkpoint)))
+    return True
+
+
+def select(statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """Rows as the database gives them: see `as_time` and `as_uuid`."""
+    database = connections[DEFAULT_DB_ALIAS]
+    with _server_cursor(database) if database.vendor == "postgresql" else database.cursor() as cursor:
+        cursor.execute(statement, _adapted(database, values))
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+        return rows
+
+
+def as_time(value: Any) -> Any:
+    """A time, which is text without a time zone on SQLite."""
+    database = connections[DEFAULT_DB_ALIAS]
+    if value is None or database.vendor == "postgresql":
+        return value
+    return database.ops.convert_datetimefield_value(value, None, database)  # type: ignore[attr-defined]
+
+
+def as_uuid(value: Any) -> Any:
+    """An id, which is text on SQLite."""
+    return UUID(value) if isinstance(value, str) else value
+
+
+def names(columns: Sequence[str], table: str = "") -> str:
+    prefix = f"{table}." if table else ""
+    return ", ".join(f'{prefix}"{name}"' for name in columns)
+
+
+def table(model: Any) -> str:
+    return f'"{model._meta.db_table}"'
 
 
 @cache
-def _move(is_fenced: bool, *, with_types: bool = False) -> str:
-    table, types = _table(State), _types(State, MOVED_COLUMNS) if with_types else [""] * len(MOVED_COLUMNS)
-    sets = ", ".join(f'"{name}" = %s{kind}' for name, kind in zip(MOVED_COLUMNS, types, strict=True))
+def _move(columns: tuple[str, ...], is_fenced: bool) -> str:
+    sets = ", ".join(f'"{name}" = %s' for name in columns)
     guard = '"fence" = %s' if is_fenced else '("lease_until" IS NULL OR "lease_until" <= %s)'
-    return f'UPDATE {table} SET {sets} WHERE "id" = %s AND "head" = %s AND {guard}'  # noqa: S608  names of our own
+    return f'UPDATE {table(State)} SET {sets} WHERE "id" = %s AND "head" = %s AND {guard}'  # noqa: S608  names of our own
 
 
 @cache
 def _insert(model: Any, columns: Sequence[str]) -> str:
-    names, marks = ", ".join(f'"{name}"' for name in columns), ", ".join(["%s"] * len(columns))
-    return f"INSERT INTO {_table(model)} ({names}) VALUES ({marks})"  # noqa: S608  names of our own
+    marks = ", ".join(["%s"] * len(columns))
+    return f"INSERT INTO {table(model)} ({names(columns)}) VALUES ({marks})"  # noqa: S608  names of our own
 
 
 @cache
-def _append_one(is_fenced: bool) -> str:
+def _append_step(columns: tuple[str, ...], is_fenced: bool) -> str:
     return (
-        f"WITH moved AS ({_move(is_fenced, with_types=True)} RETURNING id), "
+        f"WITH moved AS ({_move(columns, is_fenced)} RETURNING id), "
         f"event AS ({_insert_from_moved(Event, EVENT_COLUMNS)}) "
         f"{_insert_from_moved(Checkpoint, CHECKPOINT_COLUMNS)}"
     )
 
 
 def _insert_from_moved(model: Any, columns: Sequence[str]) -> str:
-    names = ", ".join(f'"{name}"' for name in columns)
     marks = ", ".join(f"%s{kind}" for kind in _types(model, columns))
-    return f'INSERT INTO {_table(model)} ("state_id", {names}) SELECT id, {marks} FROM moved'  # noqa: S608
-
-
-def _table(model: Any) -> str:
-    return f'"{model._meta.db_table}"'
+    return f'INSERT INTO {table(model)} ("state_id", {names(columns)}) SELECT id, {marks} FROM moved'  # noqa: S608
 
 
 def _types(model: Any, columns: Sequence[str]) -> list[str]:
@@ -97,22 +139,25 @@ def _types(model: Any, columns: Sequence[str]) -> list[str]:
     return [f"::{kind.partition('(')[0]}" for kind in kinds]
 
 
-def _server_cursor() -> CursorWrapper:
+def _server_cursor(database: BaseDatabaseWrapper) -> CursorWrapper:
     """A cursor that leaves the parameters to the server, so that the statement is planned once a connection, where
     the settings allow it (`prepare_threshold`). Django's own one is planned each time: 0.3 ms for this statement."""
-    connection.ensure_connection()
-    cursor: Any = psycopg.Cursor(connection.connection)
-    return connection.make_debug_cursor(cursor) if connection.queries_logged else connection.make_cursor(cursor)
+    database.ensure_connection()
+    cursor: Any = psycopg.Cursor(database.connection)
+    return database.make_debug_cursor(cursor) if database.queries_logged else database.make_cursor(cursor)
 
 
-def _database_values(values: Sequence[Any]) -> list[Any]:
-    return [_database_value(value) for value in values]
+def _savepoint_if_needed(database: BaseDatabaseWrapper) -> AbstractContextManager[Any]:
+    """One statement is a transaction of its own; inside of somebody's transaction its failure must not end that."""
+    return transaction.atomic() if database.in_atomic_block else nullcontext()
 
 
-def _database_value(value: Any) -> Any:
+def _adapted(database: BaseDatabaseWrapper, values: Sequence[Any]) -> Sequence[Any]:
     """Ids and times are text on SQLite."""
-    if connection.vendor == "postgresql":
-        return value
-    if isinstance(value, UUID):
-        return value.hex
-    return connection.ops.adapt_datetimefield_value(value) if isinstance(value, datetime) else value
+    if database.vendor == "postgresql":
+        return values
+    adapt_time = database.ops.adapt_datetimefield_value
+    return [
+        value.hex if type(value) is UUID else adapt_time(value) if isinstance(value, datetime) else value
+        for value in values
+    ]

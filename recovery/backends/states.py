@@ -5,7 +5,7 @@ from typing import Any
 
 from django.db import transaction
 
-from recovery.backends import reading
+from recovery.backends import listing, reading
 from recovery.backends.appending import BATCH, Appender, OnAwaiting
 from recovery.backends.artifacts import delete_unshared
 from recovery.backends.metadata import metadata_text
@@ -92,11 +92,12 @@ class DjangoStateBackend(StateBackend):
     ) -> list[StateSnapshot]:
         """See `StateBackend.list_states`. Events, storage and artifacts of a snapshot are read when they are asked for.
 
-        Warns about a state that cannot be read, and goes on.
+        A running state that makes many steps a second may stand where it was a second ago. Warns about a state that
+        cannot be read, and goes on.
         """
         if limit < 0:
             raise ValueError(f"limit is {limit}; it must not be negative")
-        return reading.listed([tags] if isinstance(tags, str) else tags or (), status, pipeline_name, limit)
+        return listing.list_states([tags] if isinstance(tags, str) else tags or (), status, pipeline_name, limit)
 
     @callable_on_a_loop
     def delete_state(self, state_id: str) -> bool:
@@ -107,8 +108,10 @@ class DjangoStateBackend(StateBackend):
             if updated_at is None:
                 return False
             artifacts = _artifacts_of(key)
-            for model in (Event, StorageEntry, ArtifactRef, Checkpoint):
-                _delete_rows(model, key)
+            _delete_rows(Event, key, "position")
+            _delete_rows(StorageEntry, key, "pk")
+            _delete_rows(ArtifactRef, key, "pk")
+            _delete_rows(Checkpoint, key, "number")
             State.objects.filter(pk=key).delete()
             delete_unshared(artifacts, not_saved_since=updated_at)
         self._appender.forget(key)
@@ -131,7 +134,8 @@ def _artifacts_of(key: Any) -> set[str]:
     }
 
 
-def _delete_rows(model: Any, key: Any) -> None:
+def _delete_rows(model: Any, key: Any, column: str) -> None:
     """In statements of a bounded size: a long log must not hold everybody up for one long statement."""
-    while ids := list(model.objects.filter(state_id=key).values_list("pk", flat=True)[:BATCH]):
-        model.objects.filter(pk__in=ids).delete()
+    rows = model.objects.filter(state_id=key)
+    while found := list(rows.values_list(column, flat=True)[:BATCH]):
+        rows.filter(**{f"{column}__in": found}).delete()

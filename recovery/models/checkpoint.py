@@ -37,6 +37,8 @@ class Event(models.Model):
         LLM = EventType.LLM_CALL.value, "Model"
         DECISION = EventType.DECISION.value, "Decision"
 
+    # The history is read by it, so a step writes two indexes instead of four.
+    pk = models.CompositePrimaryKey("state_id", "position", "added_in")
     state = models.ForeignKey(State, on_delete=models.CASCADE, related_name="events", db_index=False)
     position = models.PositiveBigIntegerField()
     address = models.CharField(max_length=1000)
@@ -63,7 +65,6 @@ class Event(models.Model):
 
     class Meta:
         indexes = [
-            models.Index(fields=["state", "position"], name="event_history"),
             models.Index(fields=["result_artifact"], name="event_artifact", condition=~Q(result_artifact="")),
         ]
         constraints = [
@@ -127,6 +128,7 @@ class Checkpoint(models.Model):
     what is rare: `generations` and the resolution of a manual pause. `author` is who or what saved it.
     """
 
+    pk = models.CompositePrimaryKey("state_id", "number")
     state = models.ForeignKey(State, on_delete=models.CASCADE, related_name="checkpoints", db_index=False)
     number = models.PositiveIntegerField()
     status = models.CharField(max_length=16, choices=State.Status)
@@ -139,9 +141,6 @@ class Checkpoint(models.Model):
     storage_count = models.PositiveIntegerField(default=0)
     artifact_count = models.PositiveIntegerField(default=0)
     digest = models.BinaryField(max_length=32)
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["state", "number"], name="checkpoint_number_once")]
 
     def __str__(self) -> str:
         return f"checkpoint {self.number}"

@@ -50,6 +50,7 @@ class State(models.Model):
     """One run. `head` is the number of its newest checkpoint; `fence` counts the leases ever taken on it.
 
     `input`, `output` and `custom_data` are encoded by the engine; `error` is what a failed run failed with.
+    `updated_at` is when it was last saved; while it runs it may lag a second behind its newest checkpoint.
     Whoever holds the lease (`lease_owner`, until `lease_until`) is the only one that may run the pipeline.
     """
 
@@ -72,14 +73,20 @@ class State(models.Model):
     custom_data = models.TextField(blank=True)
     # Not enforced: an imported or remote state may name a parent that this database never held.
     parent = models.ForeignKey(
-        "self", null=True, blank=True, on_delete=models.SET_NULL, related_name="children", db_constraint=False
+        "self",
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="children",
+        db_constraint=False,
+        db_index=False,
     )
     forked_from_address = models.CharField(max_length=1000, blank=True)
     schema_version = models.CharField(max_length=32, default=CURRENT_SCHEMA_VERSION)
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
     started_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+", db_index=False
     )
 
     head = models.PositiveIntegerField(default=0)
@@ -100,6 +107,8 @@ class State(models.Model):
             models.Index(fields=["status", "-updated_at", "-id"], name="state_by_status"),
             models.Index(fields=["pipeline", "-updated_at", "-id"], name="state_by_pipeline"),
             models.Index(fields=["lease_until"], name="state_leased", condition=Q(lease_until__isnull=False)),
+            models.Index(fields=["parent"], name="state_children", condition=Q(parent__isnull=False)),
+            models.Index(fields=["started_by"], name="state_starters", condition=Q(started_by__isnull=False)),
         ]
         constraints = [
             models.CheckConstraint(
