@@ -1,0 +1,111 @@
+"""This project as a contender: the engine with the Django backends, as the dashboard's worker runs it."""
+
+import asyncio
+import os
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import django
+from contest import ROOT, stored_bytes
+from workload import last_to_first_tenth
+
+sys.path.insert(0, str(ROOT))
+
+
+def set_up(where: Path | str, synchronous: str = "FULL") -> None:
+    """Django on the empty database `where`, with the settings that it runs with."""
+    os.environ["DJANGO_SETTINGS_MODULE"] = "rhdashboard.settings"
+    os.environ["DATABASE_URL"] = f"sqlite:///{where}" if isinstance(where, Path) else where
+    os.environ["RHDASHBOARD_VAR_DIR"] = f"{where}.var" if isinstance(where, Path) else "/tmp/rhdashboard-bench"
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+    from django.apps import apps
+    from django.conf import settings
+    from django.core.management import call_command
+
+    if apps.ready:
+        return
+    options = settings.DATABASES["default"]["OPTIONS"]
+    if "init_command" in options:
+        options["init_command"] = options["init_command"].replace("synchronous=FULL", f"synchronous={synchronous}")
+    django.setup()
+    call_command("migrate", verbosity=0)
+
+
+def checkpoint(where: Path | str, values: Sequence[Any]) -> dict[str, float]:
+    """Run a step for each of `values` with a checkpoint after it."""
+    from django.db import connection
+
+    from recovery.backends import DjangoArtifactBackend, DjangoStateBackend
+    from rh_agents import ExecutionEvent, ExecutionState, Tool
+
+    before = _stored(where)
+    ends: list[float] = []
+
+    async def work(number: int, context: Any, state: Any) -> Any:
+        return values[number]
+
+    async def run() -> float:
+        state = ExecutionState(DjangoStateBackend(author="bench"), DjangoArtifactBackend(), auto_checkpoint=True)
+        step = ExecutionEvent(actor=Tool(name="work", handler=work))
+        started = time.perf_counter()
+        for number in range(len(values)):
+            await step(number, None, state)
+            ends.append(time.perf_counter())
+        return started
+
+    connection.ensure_connection()
+    started = asyncio.run(run())
+    return {
+        "ms": (ends[-1] - started) * 1000,
+        "last / first tenth": last_to_first_tenth(ends, started),
+        "MB": (_stored(where) - before) / 1e6,
+    }
+
+
+class Reached(BaseException):
+    """The first new step runs."""
+
+
+def resume(where: Path | str, values: Sequence[Any], repeats: int) -> dict[str, float]:
+    """Load a run of which all of `values` are there, and replay it until it comes to a new step; the median."""
+    from recovery.backends import DjangoArtifactBackend, DjangoStateBackend
+    from rh_agents import ExecutionEvent, ExecutionState, Tool
+
+    async def work(number: int, context: Any, state: Any) -> Any:
+        if number == len(values):
+            raise Reached
+        return values[number]
+
+    async def run(state: ExecutionState) -> None:
+        step = ExecutionEvent(actor=Tool(name="work", handler=work))
+        for number in range(len(values) + 1):
+            await step(number, None, state)
+
+    def load(state_id: str) -> ExecutionState:
+        return ExecutionState.load_from_state_id(state_id, DjangoStateBackend(), DjangoArtifactBackend())
+
+    async def resumed() -> float:
+        started = time.perf_counter()
+        with suppress(Reached):
+            await run(load(state.state_id))
+        return time.perf_counter() - started
+
+    state = ExecutionState(DjangoStateBackend(), DjangoArtifactBackend())
+    with suppress(Reached):
+        asyncio.run(run(state))
+    state.save_checkpoint()
+    return {"ms": statistics.median(asyncio.run(resumed()) for _ in range(repeats)) * 1000}
+
+
+def _stored(where: Path | str) -> int:
+    from django.db import connection
+
+    if isinstance(where, Path):
+        with connection.cursor() as cursor:
+            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return stored_bytes(where)
