@@ -18,15 +18,23 @@ Slot = tuple[bool, str]
 class Ahead:
     """Keys with recorded writers that the run has not come to again.
 
-    `live(slot, seq)`: the newest uncommitted write before `seq`. `is_covered(slot, write)`: whether something outside
-    of any step has replaced `write`, the newest recorded one; such a key is left as it is.
+    `live(slot, seq)`: the newest uncommitted write before `seq`. `cover(slot, write)`: the write outside of any step
+    that has replaced `write`, the newest recorded one. It is seen, for a program may have set it meanwhile, until the
+    code that runs again writes to that key too: then it did before, and `uncover` puts the recorded write back.
     """
 
-    def __init__(self, live: Callable[[Slot, int], Write | None], is_covered: Callable[[Slot, Write], bool]) -> None:
+    def __init__(
+        self,
+        live: Callable[[Slot, int], Write | None],
+        cover: Callable[[Slot, Write], Write | None],
+        uncover: Callable[[Slot, Write, str], None],
+    ) -> None:
         self._live = live
-        self._is_covered = is_covered
+        self._cover = cover
+        self._uncover = uncover
         self._writers: dict[Slot, dict[str, int]] = {}
         self._seen: dict[Slot, Write | None] = {}
+        self._covered: dict[Slot, tuple[Write, str]] = {}
         self._hidden: dict[Slot, tuple[Frame, Write]] = {}
 
     def __bool__(self) -> bool:
@@ -53,13 +61,18 @@ class Ahead:
         first = {slot: min((*seqs.values(), *self._writers.get(slot, {}).values())) for slot, seqs in again.items()}
         newest, stood = self._standing(first, writers)
         for slot, seqs in again.items():
-            if not self._is_covered(slot, newest[slot]):
-                self._writers.setdefault(slot, {}).update(seqs)
-                self._hidden.pop(slot, None)
+            self._writers.setdefault(slot, {}).update(seqs)
+            self._hidden.pop(slot, None)
+            if cover := self._cover(slot, newest[slot][0]):
+                self._covered[slot] = newest[slot]
+                self._seen[slot] = cover
+            else:
                 self._seen[slot] = stood.get(slot)
 
     def hide(self, slot: Slot, frame: Frame, write: Write) -> None:
         """`frame` runs again and wrote `write`: it stands beneath what the recorded steps wrote after it."""
+        if slot in self._covered:
+            self._uncover(slot, *self._covered.pop(slot))
         self._hidden[slot] = frame, write
         self._seen[slot] = write
 
@@ -67,6 +80,7 @@ class Ahead:
         """A step that was not in the record completed and wrote `write`."""
         if slot in self._writers:
             self._hidden.pop(slot, None)
+            self._covered.pop(slot, None)
             self._seen[slot] = write
 
     def reach(self, record: EventRecord) -> None:
@@ -75,7 +89,7 @@ class Ahead:
             if slot in self._writers:
                 seen = self._seen[slot]
                 if self._hidden.pop(slot, None) or seen is None or seen.seq < write.seq:
-                    self._seen[slot] = write
+                    self._seen[slot] = write  # Never one that is covered: its cover is newer than all of them.
                 self._leave(slot, record)
 
     def drop(self, record: EventRecord) -> None:
@@ -101,13 +115,14 @@ class Ahead:
     def clear(self) -> None:
         self._writers.clear()
         self._seen.clear()
+        self._covered.clear()
         self._hidden.clear()
 
     def _standing(
         self, first: dict[Slot, int], writers: Iterable[EventRecord]
-    ) -> tuple[dict[Slot, Write], dict[Slot, Write]]:
-        """For each slot the newest recorded write, and what stood there before the sequence number in `first`."""
-        newest: dict[Slot, Write] = {}
+    ) -> tuple[dict[Slot, tuple[Write, str]], dict[Slot, Write]]:
+        """For each slot the newest recorded write and its step, and what stood there before the sequence number in `first`."""
+        newest: dict[Slot, tuple[Write, str]] = {}
         stood: dict[Slot, Write] = {}
         for slot, before in first.items():
             if (live := self._live(slot, before)) is not None:
@@ -115,7 +130,8 @@ class Ahead:
         for record in writers:
             for slot, write in writes_of(record):
                 if slot in first:
-                    _put_newer(newest, slot, write)
+                    if slot not in newest or newest[slot][0].seq < write.seq:
+                        newest[slot] = write, record.address
                     for earlier in (write, _covered_by(write)):
                         if earlier is not None and earlier.seq < first[slot]:
                             _put_newer(stood, slot, earlier)
@@ -125,6 +141,7 @@ class Ahead:
         self._writers[slot].pop(record.address, None)
         if not self._writers[slot]:
             del self._writers[slot], self._seen[slot]
+            self._covered.pop(slot, None)
 
 
 def writes_of(record: EventRecord) -> Iterator[tuple[Slot, Write]]:

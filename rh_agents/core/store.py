@@ -58,7 +58,7 @@ class ExecutionStore:
         self._deleted: dict[Slot, int] = {}
         # What a step wrote and code outside of any step has replaced in this process.
         self._beneath: dict[Slot, Entry] = {}
-        self.ahead = Ahead(self._live_before, self._is_covered)
+        self.ahead = Ahead(self._live_before, self._cover, self._settle)
 
     # ---- what people call
 
@@ -283,12 +283,14 @@ class ExecutionStore:
             default=None,
         )
 
-    def _is_covered(self, slot: Slot, newest: Write) -> bool:
+    def _cover(self, slot: Slot, newest: Write) -> Write | None:
         kind, key = slot
         entry = self.committed[kind].get(key)
         if entry is None:
-            return newest.text is not None
-        return not entry.owner and entry.seq > newest.seq
+            return None if newest.text is None else Write(self._deleted.get(slot, newest.seq + 1), None)
+        if entry.owner or entry.seq < newest.seq:
+            return None
+        return Write(entry.seq, entry.text, entry.media_type, entry.size)
 
 
 def check_key(key: str) -> str:
