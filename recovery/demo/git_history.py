@@ -28,32 +28,38 @@ def read_commits(repository: Path, since: str, until: str, at_most: int) -> list
     Raises:
         HistoryError: there is no repository, or no such revision.
     """
-    for revision in (since, until):
-        if revision.startswith("-"):
-            raise HistoryError(f"{revision!r} is no revision")
+    _check(since, until)
     span = f"{since}..{until}" if since else until
     pretty = f"--format=%H{FIELD}%an{FIELD}%aI{FIELD}%s{RECORD}"
     text = _git(repository, "log", "--no-merges", f"--max-count={at_most}", pretty, "--end-of-options", span, "--")
     commits = []
     for line in text.split(RECORD):
-        if line.strip():
-            sha, author, at, subject = line.strip().split(FIELD)
+        # Not strip(): that takes the separators too, and a commit may have no message.
+        if line := line.strip("\n"):
+            sha, author, at, subject = line.split(FIELD, maxsplit=3)
             commits.append(Commit(sha=sha, author=author, at=datetime.fromisoformat(at), subject=subject))
     return commits
 
 
-def newest_tag(repository: Path) -> str:
-    """The newest tag that can be reached from here, "" if there is none."""
+def newest_tag(repository: Path, until: str) -> str:
+    """The newest tag before the commit `until`, "" if there is none."""
+    _check(until)
     try:
-        return _git(repository, "describe", "--tags", "--abbrev=0").strip()
+        return _git(repository, "describe", "--tags", "--abbrev=0", "--end-of-options", f"{until}~1").strip()
     except HistoryError:
         return ""
+
+
+def _check(*revisions: str) -> None:
+    for revision in revisions:
+        if revision.startswith("-") or "\0" in revision:
+            raise HistoryError(f"{revision!r} is no revision")
 
 
 def _git(repository: Path, *arguments: str) -> str:
     try:
         done = subprocess.run(
-            ["git", "-C", str(repository), "--no-optional-locks", *arguments],
+            ["git", "--no-optional-locks", "-c", "log.showSignature=false", "-C", str(repository), *arguments],
             capture_output=True,
             check=False,
             timeout=60,

@@ -1,6 +1,7 @@
 """A file of orders for the table load to work on: made anew from a fixed seed, so that it is the same everywhere."""
 
 import csv
+import os
 import random
 from datetime import date, timedelta
 from pathlib import Path
@@ -20,10 +21,12 @@ def write_orders(path: Path) -> None:
             continue
         rows.append(_order(dice, number))
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8", newline="") as file:
+    unfinished = path.with_suffix(".unfinished")
+    with unfinished.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(COLUMNS)
         table.writerows(rows)
+    os.replace(unfinished, path)
 
 
 def _order(dice: random.Random, number: int) -> list[str]:

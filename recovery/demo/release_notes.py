@@ -75,7 +75,7 @@ _HEADINGS = {
 @tool(name="read_history", output_model=list)
 async def read_history(request: ReleaseNotesInput, context: Any, state: ExecutionState) -> list[Commit]:
     """Read the commits, and keep them as a table beside the question."""
-    since = request.since or newest_tag(request.repository)
+    since = request.since or newest_tag(request.repository, request.until)
     commits = read_commits(request.repository, since, request.until, request.at_most)
     if not commits:
         raise ValueError(f"there are no commits between {since or 'the beginning'} and {request.until}")
@@ -89,9 +89,10 @@ async def group(commits: list[Commit], context: Any, state: ExecutionState) -> d
     """Sort the subjects under headings by their first word; equal ones once."""
     groups: dict[Heading, list[str]] = {}
     for commit in reversed(commits):
-        subjects = groups.setdefault(_heading_of(commit.subject), [])
-        if commit.subject not in subjects:
-            subjects.append(commit.subject)
+        if commit.subject.strip():
+            subjects = groups.setdefault(_heading_of(commit.subject), [])
+            if commit.subject not in subjects:
+                subjects.append(commit.subject)
     return {heading: groups[heading] for heading in Heading if heading in groups}
 
 
@@ -178,8 +179,9 @@ def _as_change(subject: str) -> str:
 def _message(request: ReleaseNotesInput, commits: list[Commit], notes: ReleaseNotes, state: ExecutionState) -> str:
     since = state.storage.get("since") or "the beginning"
     lines = "\n".join(f"- {section.heading}: {len(section.changes)}" for section in notes.sections)
+    repository = request.repository.resolve().name
     return (
-        f"Drafted from **{_count(len(commits), 'commit')}** of `{request.repository.name}`, since {since}:\n\n"
+        f"Drafted from **{_count(len(commits), 'commit')}** of `{repository}`, since {since}:\n\n"
         f"{lines}\n\n"
         "Reword, move or remove lines below. What you approve is written to a file as it stands."
     )

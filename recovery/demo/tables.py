@@ -9,7 +9,10 @@ from recovery.demo.csv_file import ColumnType
 
 PREFIX = "loaded_"
 LINE = "line"
-OWNERS = "loaded_tables"
+# Taken by the row's number, and by PostgreSQL's own columns.
+RESERVED = frozenset({LINE, "tableoid", "ctid", "xmin", "xmax", "cmin", "cmax"})
+OWNERS = "table_owners"
+_LOCK = 0x7AB1E5
 
 _TYPES = {
     ColumnType.INTEGER: "bigint",
@@ -22,6 +25,9 @@ _TYPES = {
 class TableTaken(RuntimeError):
     """Another run loaded a table of that name."""
 
+    def __init__(self, name: str, owner: str) -> None:
+        super().__init__(f"the table {name} belongs to the run {owner}; choose another name")
+
 
 def create(name: str, columns: dict[str, ColumnType], state_id: str) -> None:
     """Create the table for this run; nothing happens if this run did so before.
@@ -30,11 +36,9 @@ def create(name: str, columns: dict[str, ColumnType], state_id: str) -> None:
         TableTaken: it belongs to another run.
     """
     with transaction.atomic(), connection.cursor() as cursor:
-        _create_owners(cursor)
-        cursor.execute(f"SELECT state_id FROM {OWNERS} WHERE name = %s", [name])  # noqa: S608  a constant
-        owner = cursor.fetchone()
-        if owner and owner[0] != state_id:
-            raise TableTaken(f"the table {name} belongs to the run {owner[0]}; choose another name")
+        owner = _owner(cursor, name)
+        if owner and owner != state_id:
+            raise TableTaken(name, owner)
         if owner:
             return
         cursor.execute(f"INSERT INTO {OWNERS} (name, state_id) VALUES (%s, %s)", [name, state_id])  # noqa: S608
@@ -59,6 +63,14 @@ def count(name: str) -> int:
         return int(cursor.fetchone()[0])
 
 
+def check_free(name: str, state_id: str) -> None:
+    """Raises `TableTaken` if the table belongs to another run."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        owner = _owner(cursor, name)
+    if owner and owner != state_id:
+        raise TableTaken(name, owner)
+
+
 def free_name(name: str, state_id: str) -> str:
     """`name`, or `name_2` and so on if other runs have that."""
     with transaction.atomic(), connection.cursor() as cursor:
@@ -72,7 +84,18 @@ def free_name(name: str, state_id: str) -> str:
     return candidate
 
 
+def _owner(cursor: Any, name: str) -> str:
+    """The id of the run whose table it is, "" if there is none yet."""
+    _create_owners(cursor)
+    cursor.execute(f"SELECT state_id FROM {OWNERS} WHERE name = %s", [name])  # noqa: S608  a constant
+    found = cursor.fetchone()
+    return str(found[0]) if found else ""
+
+
 def _create_owners(cursor: Any) -> None:
+    """Nobody else gets past here until the transaction ends: on PostgreSQL, two that create one table would fail."""
+    if connection.vendor == "postgresql":
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
     cursor.execute(f"CREATE TABLE IF NOT EXISTS {OWNERS} (name text PRIMARY KEY, state_id text NOT NULL)")
 
 
