@@ -48,6 +48,8 @@ def _read(name: str | None) -> Any:
         raise CommandError(f"the input file cannot be read: {error}") from error
     except json.JSONDecodeError as error:
         raise CommandError(f"{name} is not JSON: {error}") from error
+    except RecursionError as error:
+        raise CommandError(f"{name} is not JSON: it is nested too deeply") from error
 
 
 def _user(username: str | None) -> Any:
