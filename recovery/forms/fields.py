@@ -266,6 +266,11 @@ class Node:
         return self.tree.has_initial and self.initial is not UNSET and (self.is_changed or self.derived is not UNSET)
 
     @property
+    def is_single(self) -> bool:
+        """Whether it is one control beside one label, with nothing inside of it."""
+        return self.template == "recovery/_field.html" and not self.children
+
+    @property
     def marks_required(self) -> bool:
         return False
 

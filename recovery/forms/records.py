@@ -18,6 +18,9 @@ from recovery.rendering.call import literal
 # What a validator raises when it is given something it did not expect; anything else is not the entered value's fault.
 SURPRISES: Final = (TypeError, AttributeError, LookupError, ArithmeticError, RecursionError)
 
+# Fields of a group in a list; a longer one is folded.
+LONGEST_UNFOLDED = 16
+
 
 class GroupNode(Node):
     """Several fields under one legend."""
@@ -50,6 +53,25 @@ class GroupNode(Node):
             return
         for child in self.children:
             yield from child.changes()
+
+    @property
+    def summary(self) -> str:
+        """What stands beside the label while the group is folded: its first value, and how long its lists are.
+
+        Empty for what is not to be folded.
+        """
+        if self.template != GroupNode.frame:
+            return ""  # It has switches of its own, which must not be folded away.
+        said = [child.display for child in self.children if child.is_single][:1]
+        for child in self.children:
+            if (rows := getattr(child, "rows", None)) is not None:
+                said.append(f"{len(rows)} {child.label}")
+        return ", ".join(words for words in said if words)
+
+    @property
+    def is_unfolded(self) -> bool:
+        """Long ones are folded at first, unless something in them was changed or is wrong."""
+        return self.failed or self.is_changed or sum(1 for _ in self.walk()) <= LONGEST_UNFOLDED
 
     def show(self, value: Any) -> str:
         return "" if value is UNSET else literal(value)

@@ -10,6 +10,9 @@ from recovery.forms.records import GroupNode
 from recovery.forms.shapes import shape_of
 from recovery.rendering.call import literal
 
+# A table of more columns is wider than its panel.
+MOST_COLUMNS = 7
+
 # In the hidden field of a list: a row that `initial` does not have.
 NEW_ROW = "+"
 
@@ -179,6 +182,23 @@ class RowsNode(GroupNode):
     def shows_change(self) -> bool:
         # Each row shows its own; `removed` are shown by the list.
         return False
+
+    @property
+    def layout(self) -> str:
+        """How the rows are drawn: one control a line (`lines`), flat groups as a `table`, others one by one."""
+        if all(row.is_single for row in self.rows):
+            return "lines"
+        labels = {tuple(child.label for child in row.children) for row in self.rows}
+        are_flat = all(
+            row.template == GroupNode.frame and row.children and all(child.is_single for child in row.children)
+            for row in self.rows
+        )
+        return "table" if are_flat and len(labels) == 1 and len(labels.pop()) <= MOST_COLUMNS else "groups"
+
+    @property
+    def columns(self) -> Sequence[Node]:
+        """The fields that head the table."""
+        return self.rows[0].children if self.rows else ()
 
     # ---- Acts ----
 

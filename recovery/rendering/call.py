@@ -188,8 +188,10 @@ class _Writer:
             yield from self._scalar_lines(part, path, depth)
             return
         inline = self._inline(opening, closing, parts)
-        if inline is not None:
-            edited = resized or any(self._is_edited(inner) for inner in parts)
+        edited = resized or any(self._is_edited(inner) for inner in parts)
+        is_built = opening.endswith("(") and opening != "("
+        # Something with names is written out where one of them was touched: the mark should say which.
+        if inline is not None and not (is_built and (edited or self._is_invalid(path, with_inner=True))):
             yield CallLine(INDENT * depth + part.head + inline, edited, self._is_invalid(path, with_inner=True))
             return
         edited = resized or old is _Mark.NEW
@@ -219,7 +221,7 @@ class _Writer:
 
     def _inline(self, opening: str, closing: str, parts: list[_Part]) -> str | None:
         """All on one line, when it holds nothing but a few short scalars."""
-        if len(parts) > INLINE_LENGTH // 3 or (opening.endswith("(") and opening != "(" and parts):
+        if len(parts) > INLINE_LENGTH // 3:
             return None
         pieces = []
         for part in parts:

@@ -54,10 +54,7 @@ def test_a_model_is_the_call_of_its_action_with_a_line_for_each_field() -> None:
             '  order_id = "SE-204417"',
             '  amount = Decimal("1180.00")',
             "  items = [",
-            "    Item(",
-            '      sku = "A"',
-            '      amount = Decimal("1.0")',
-            "    )",
+            '    Item(sku = "A", amount = Decimal("1.0"))',
             "  ]",
             '  tags = ["eu", "vip"]',
             "  note = (",
@@ -68,6 +65,18 @@ def test_a_model_is_the_call_of_its_action_with_a_line_for_each_field() -> None:
             ")",
         ]
     )
+
+
+def test_a_short_part_is_written_out_where_one_of_its_fields_was_edited_or_is_wrong() -> None:
+    before = refund(items=[{"sku": "A", "amount": "1.0"}, {"sku": "B", "amount": "2.0"}])
+    after = refund(items=[{"sku": "A", "amount": "1.0"}, {"sku": "B", "amount": "3.0"}])
+
+    lines = call_lines("pay", after, initial=before)
+
+    assert '    Item(sku = "A", amount = Decimal("1.0"))' in [line.text for line in lines]
+    assert marked(lines) == ['amount = Decimal("3.0")']
+    wrong = [line.text.strip() for line in call_lines("pay", before, errors=["items.0.sku"]) if line.is_invalid]
+    assert wrong == ['sku = "A"']
 
 
 @pytest.mark.parametrize(
