@@ -31,9 +31,6 @@ from recovery.models import Artifact, ArtifactRef, Checkpoint, Event, State, Sto
 from rh_agents.core.errors import CorruptStateError, StaleWriterError
 from rh_agents.core.state_recovery import Changes, Entry, StateMetadata, StateStatus, check_version
 
-# An older SQLite takes no more than 999 parameters in a statement.
-BATCH = 500
-
 _RESULT_ARTIFACT, _SIZE = EVENT_COLUMNS.index("result_artifact"), EVENT_COLUMNS.index("size")
 _SURELY_SHORT = MAX_INDEXED_BYTES // 4
 _TIPS_REMEMBERED = 1000
@@ -324,9 +321,9 @@ def _close(model: Any, key: uuid.UUID, column: str, values: Any, number: int) ->
     wanted = list(values)
     return sum(
         model.objects.current()
-        .filter(state_id=key, **{f"{column}__in": wanted[start : start + BATCH]})
+        .filter(state_id=key, **{f"{column}__in": wanted[start : start + sql.BATCH]})
         .update(removed_in=number)
-        for start in range(0, len(wanted), BATCH)
+        for start in range(0, len(wanted), sql.BATCH)
     )
 
 
@@ -336,8 +333,8 @@ def _with_artifact_sizes(events: list[Row]) -> list[Row]:
     if not ids:
         return events
     sizes: dict[str, int] = {}
-    for start in range(0, len(ids), BATCH):
-        sizes.update(Artifact.objects.filter(pk__in=ids[start : start + BATCH]).values_list("pk", "size"))
+    for start in range(0, len(ids), sql.BATCH):
+        sizes.update(Artifact.objects.filter(pk__in=ids[start : start + sql.BATCH]).values_list("pk", "size"))
     return [(*row[:_SIZE], sizes.get(row[_RESULT_ARTIFACT], row[_SIZE]), *row[_SIZE + 1 :]) for row in events]
 
 

@@ -14,7 +14,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
-from recovery.backends.appending import BATCH
+from recovery.backends.sql import BATCH
 from recovery.backends.threads import callable_on_a_loop
 from recovery.models import Artifact, ArtifactRef, Event, StorageEntry
 from rh_agents.core.errors import CorruptArtifactError

@@ -1,13 +1,11 @@
 """Lists of states, which leave the log where it is until somebody asks for it."""
 
-import uuid
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
 from typing import Any
 
-from django.db.models import Exists, OuterRef
-
+from recovery.backends import sql
 from recovery.backends.reading import STATE_COLUMNS, load_at, snapshot_values
 from recovery.models import State, Tag
 from rh_agents.core.errors import CorruptStateError, IncompatibleVersionError, SerializationError, StateNotFoundError
@@ -53,10 +51,10 @@ def list_states(
     tags: Sequence[str], status: StateStatus | None, pipeline: str | None, limit: int
 ) -> list[StateSnapshot]:
     """Newest first. Warns about a state that cannot be read, and goes on."""
-    rows = list(matching(list(dict.fromkeys(tags)), status, pipeline)[:limit])
-    tags_by_state: dict[uuid.UUID, list[str]] = {row[0]: [] for row in rows}
-    of_these = Tag.objects.filter(state_id__in=tags_by_state).order_by("pk")
-    for key, tag in of_these.values_list("state_id", "tag"):
+    statement, values = matching(list(dict.fromkeys(tags)), status, pipeline)
+    rows = sql.select(f"{statement} LIMIT %s", [*values, limit])
+    tags_by_state: dict[Any, list[str]] = {row[0]: [] for row in rows}
+    for key, tag in _tags(list(tags_by_state)):
         tags_by_state[key].append(tag)
     found: list[StateSnapshot] = []
     for row in rows:
@@ -67,30 +65,42 @@ def list_states(
     return found
 
 
-def matching(tags: list[str], status: StateStatus | None, pipeline: str | None) -> Any:
-    """Rows of STATE_COLUMNS, newest first. The index of the awaiting states of a tag is used where it can be."""
-    first, others = (tags[0], tags[1:]) if tags else (None, [])
-    if first is not None and status == StateStatus.AWAITING:
-        tagged = Tag.objects.filter(tag=first, awaiting_at__isnull=False)
-        if pipeline is not None:
-            tagged = tagged.filter(state__pipeline=pipeline)
-        for tag in others:
-            tagged = tagged.filter(Exists(Tag.objects.filter(state=OuterRef("state"), tag=tag)))
-        columns = ["state_id", *(f"state__{name}" for name in STATE_COLUMNS[1:])]
-        return tagged.order_by("-awaiting_at", "-state_id").values_list(*columns)
-    states = State.objects.tagged(others)
-    if first is not None:
-        states = states.filter(tags__tag=first)
-    if status is not None:
-        states = states.with_status(status)
+def matching(tags: list[str], status: StateStatus | None, pipeline: str | None) -> tuple[str, list[str]]:
+    """The statement for rows of STATE_COLUMNS, newest first, and its values.
+
+    The index of the awaiting states of a tag is used where it can be: `awaiting_at` is the state's `updated_at`.
+    """
+    is_awaiting = bool(tags) and status == StateStatus.AWAITING
+    tagged = f'JOIN {sql.table(Tag)} t ON t."state_id" = s."id" AND t."tag" = %s' if tags else ""
+    other = f'EXISTS (SELECT 1 FROM {sql.table(Tag)} o WHERE o."state_id" = s."id" AND o."tag" = %s)'  # noqa: S608
+    conditions = [other] * len(tags[1:])
+    values = list(tags)
+    if is_awaiting:
+        conditions.append('t."awaiting_at" IS NOT NULL')
+    elif status is not None:
+        conditions.append('s."status" = %s')
+        values.append(str(status))
     if pipeline is not None:
-        states = states.of_pipeline(pipeline)
-    return states.newest_first().values_list(*STATE_COLUMNS)
+        conditions.append('s."pipeline" = %s')
+        values.append(pipeline)
+    where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+    order = 't."awaiting_at" DESC, t."state_id" DESC' if is_awaiting else 's."updated_at" DESC, s."id" DESC'
+    columns = sql.names(STATE_COLUMNS, "s")
+    return f"SELECT {columns} FROM {sql.table(State)} s {tagged} {where} ORDER BY {order}", values  # noqa: S608
+
+
+def _tags(keys: list[Any]) -> Iterator[tuple[Any, str]]:
+    """The tags of the states, each state's in their order."""
+    for start in range(0, len(keys), sql.BATCH):
+        batch = keys[start : start + sql.BATCH]
+        marks = ", ".join(["%s"] * len(batch))
+        statement = f'SELECT "state_id", "tag" FROM {sql.table(Tag)} WHERE "state_id" IN ({marks}) ORDER BY "id"'  # noqa: S608
+        yield from sql.select(statement, batch)
 
 
 def _listed(row: Sequence[Any], tags: list[str]) -> StateSnapshot:
     values = snapshot_values(row, tags)
-    key, head = row[0], values["head"]
+    key, head = sql.as_uuid(row[0]), values["head"]
 
     def read() -> StateSnapshot:
         if head == 0:

@@ -16,6 +16,9 @@ from django.db.backends.utils import CursorWrapper
 from recovery.backends.rows import EVENT_COLUMNS
 from recovery.models import Checkpoint, Event, State
 
+# An older SQLite takes no more than 999 parameters in a statement.
+BATCH = 500
+
 CHECKPOINT_COLUMNS = (
     "number",
     "status",

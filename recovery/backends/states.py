@@ -6,10 +6,11 @@ from typing import Any
 from django.db import transaction
 
 from recovery.backends import listing, reading
-from recovery.backends.appending import BATCH, Appender, OnAwaiting
+from recovery.backends.appending import Appender, OnAwaiting
 from recovery.backends.artifacts import delete_unshared
 from recovery.backends.metadata import metadata_text
 from recovery.backends.rows import state_uuid
+from recovery.backends.sql import BATCH
 from recovery.backends.threads import callable_on_a_loop
 from recovery.models import ArtifactRef, Checkpoint, Event, State, StorageEntry
 from rh_agents.core.state_backend import StateBackend
