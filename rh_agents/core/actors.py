@@ -4,7 +4,7 @@ import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from inspect import isawaitable
 from types import GenericAlias
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, TypeAdapter, model_validator
 
@@ -110,11 +110,19 @@ class BaseActor(BaseModel):
 class Tool(BaseActor):
     """A function with an effect or an answer."""
 
+    if TYPE_CHECKING:  # pydantic's typing would make `__init__` of the fields alone, here and in the next two
+
+        def __init__(self, *, handler: Handler | None = None, **fields: Any) -> None: ...
+
 
 class LLM(BaseActor):
     """A call of a language model."""
 
     default_event_type = EventType.LLM_CALL
+
+    if TYPE_CHECKING:
+
+        def __init__(self, *, handler: Handler | None = None, **fields: Any) -> None: ...
 
 
 class Agent(BaseActor):
@@ -124,6 +132,10 @@ class Agent(BaseActor):
 
     tools: "ToolSet | None" = None
     llm: LLM | None = None
+
+    if TYPE_CHECKING:
+
+        def __init__(self, *, handler: Handler | None = None, **fields: Any) -> None: ...
 
     @model_validator(mode="before")
     @classmethod

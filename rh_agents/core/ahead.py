@@ -121,7 +121,7 @@ class Ahead:
     def _standing(
         self, first: dict[Slot, int], writers: Iterable[EventRecord]
     ) -> tuple[dict[Slot, tuple[Write, str]], dict[Slot, Write]]:
-        """For each slot the newest recorded write and its step, and what stood there before the sequence number in `first`."""
+        """For each slot the newest recorded write and its step, and what stood there before the number in `first`."""
         newest: dict[Slot, tuple[Write, str]] = {}
         stood: dict[Slot, Write] = {}
         for slot, before in first.items():

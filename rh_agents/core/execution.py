@@ -161,7 +161,7 @@ class ExecutionState(StoppingState):
         if self.replay_mode is ReplayMode.VALIDATION:
             compare(record, self.history.completed.get(record.address), self.validation_report)
         else:
-            self.add_record(record, frame.callers())
+            self.add_record(record, frame)
         self.publish(record)
 
     # ---- inside

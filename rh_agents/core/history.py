@@ -4,8 +4,9 @@ import difflib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from rh_agents.core.addressing import caller_path, path_of
+from rh_agents.core.addressing import SEPARATOR, caller_path, path_of
 from rh_agents.core.errors import AddressNotFoundError
+from rh_agents.core.frames import Frame
 from rh_agents.core.state_recovery import EventRecord
 from rh_agents.core.types import EventType, ExecutionStatus
 
@@ -30,44 +31,62 @@ class HistorySet:
         self.open: dict[str, EventRecord] = {}
         self.attempts: dict[str, int] = {}
         self.writers: dict[Path, list[EventRecord]] = {}
-        # Where a step was called from, by its own path: for those with a tag, which looks like one more caller.
-        self._tagged: dict[Path, Path] = {}
+        # Where a step was called from, by its own path: of those with a tag, which looks like one more caller.
+        self._tagged: dict[Path, Path] | None = None
         records = list(records)
         for record in records:
-            self._note_tag(record)
-        for record in records:
-            self.add(record)
+            self._keep(record)
+        for record in self.completed.values():
+            if record.storage_writes or record.artifact_writes:
+                self._note_writer(record, self.callers(record))
 
-    def add(self, record: EventRecord, called_by: Iterable[Path] | None = None) -> None:
-        """`called_by`: the paths of the steps around it, where they are known for certain (see `callers`)."""
+    def add(self, record: EventRecord, frame: Frame | None = None) -> None:
+        """`frame`: the attempt that ended with `record`."""
+        self._keep(record)
+        if record.status is not ExecutionStatus.COMPLETED:
+            return
+        if self._tagged is not None:
+            self._note_tag(record, self._tagged)
+        if record.storage_writes or record.artifact_writes:
+            self._note_writer(record, self.callers(record) if frame is None else frame.callers())
+
+    def _keep(self, record: EventRecord) -> None:
         if self._records and record.position < self._records[-1].position:
             self._sorted = False
         record.load_artifact = self._load_artifact
         self._records.append(record)
         if record.status is ExecutionStatus.COMPLETED:
             self.completed[record.address] = record
-            self._note_tag(record)
-            if record.storage_writes or record.artifact_writes:
-                for path in (*(self.callers(record) if called_by is None else called_by), ()):
-                    self.writers.setdefault(path, []).append(record)
         elif record.status is ExecutionStatus.AWAITING:
             self.open[record.address] = record
             return
         self.attempts[record.address] = max(self.attempts.get(record.address, 0), record.attempt)
 
-    def _note_tag(self, record: EventRecord) -> None:
-        path, caller = path_of(record.address), caller_path(record.address, record.actor)
-        if len(path) - len(caller) > 1:
-            self._tagged[path] = caller
+    def _note_writer(self, record: EventRecord, callers: list[Path]) -> None:
+        for path in (*callers, ()):
+            self.writers.setdefault(path, []).append(record)
 
     def callers(self, record: EventRecord) -> list[Path]:
         """The paths of the steps that it ran inside of, innermost first."""
+        if record.address.count(SEPARATOR) == 1:
+            return []
+        if self._tagged is None:
+            self._tagged = {}
+            for completed in self.completed.values():
+                self._note_tag(completed, self._tagged)
         found: list[Path] = []
         path = caller_path(record.address, record.actor)
         while path:
             found.append(path)
             path = self._tagged.get(path, path[:-1])
         return found
+
+    def _note_tag(self, record: EventRecord, tagged: dict[Path, Path]) -> None:
+        if f"{record.actor}{SEPARATOR}{record.event_type}" in record.address:
+            return  # Nearly all: there is no tag between the name and the type.
+        path, caller = path_of(record.address), caller_path(record.address, record.actor)
+        if len(path) - len(caller) > 1:
+            tagged[path] = caller
 
     def get_event_list(self) -> list[EventRecord]:
         """Every recorded attempt and open question, by position."""
@@ -113,16 +132,22 @@ class HistorySet:
         began = self._beginnings(records, paths)
         start, own = began[address], paths[address]
         called_by = self.callers(target)
+        kept: set[Path] = set()
 
         def runs_again(record: EventRecord) -> bool:
-            return (
-                record.address == address
-                or (record.position >= start and began[record.address] >= start)
-                or own in self.callers(record)
-                or paths[record.address] in called_by
-            )
+            callers = self.callers(record)
+            if record.address == address or own in callers or paths[record.address] in called_by:
+                return True
+            # What a kept step called is part of it, also what it called later: beside the target, in another branch.
+            return kept.isdisjoint(callers) and record.position >= start and began[record.address] >= start
 
-        return [record for record in records if runs_again(record)], start
+        removed: list[EventRecord] = []
+        for record in sorted(records, key=lambda record: len(self.callers(record))):
+            if runs_again(record):
+                removed.append(record)
+            elif record.is_completed:
+                kept.add(paths[record.address])
+        return removed, start
 
     def _beginnings(self, records: list[EventRecord], paths: dict[str, Path]) -> dict[str, int]:
         """For each address the lowest position of its records and of those inside of it."""

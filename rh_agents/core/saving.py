@@ -284,7 +284,8 @@ class SavedState:
     def _changes(self, status: StateStatus, held_back: list[EventRecord]) -> Changes:
         store = self.storage
         entries: dict[bool, dict[str, Entry | None]] = {
-            kind: {key: store.committed[kind].get(key) for key in sorted(store.changed[kind])} for kind in (STORAGE, ARTIFACT)
+            kind: {key: store.committed[kind].get(key) for key in sorted(store.changed[kind])}
+            for kind in (STORAGE, ARTIFACT)
         }
         return Changes(
             state_id=self.state_id,

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from rh_agents.core.approvals import Answer, AwaitingDecision, Question, complete_answer
@@ -170,8 +169,8 @@ class StoppingState(SavedState):
             cause = cause.__cause__ or cause.__context__
         return cause is not None
 
-    def add_record(self, record: EventRecord, called_by: Iterable[tuple[str, ...]] | None = None) -> None:
-        self.history.add(record, called_by)
+    def add_record(self, record: EventRecord, frame: Frame | None = None) -> None:
+        self.history.add(record, frame)
         self._new_records.append(record)
 
     def publish(self, record: EventRecord, *, is_replayed: bool = False) -> None:

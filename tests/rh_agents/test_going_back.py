@@ -12,6 +12,7 @@ from rh_agents import (
 )
 from rh_agents.core.runner import run_pipeline
 from tests.rh_agents.runs import YES, Calls, Kept, addresses, call_each, pipeline_of, run
+from tests.rh_agents.writers import add, writer
 
 Step = ExecutionEvent[Any]
 
@@ -102,3 +103,24 @@ def test_going_back_to_a_decision_asks_again(kept: Kept, calls: Calls) -> None:
     assert state.history.open["go::decision"].generation == 2
     outcome, _ = kept.resume(pipeline, state, {"go::decision": YES})
     assert (outcome.output, calls) == (True, ["a", "a"])
+
+
+def test_going_back_in_one_branch_keeps_what_a_kept_agent_of_another_branch_called_meanwhile(
+    kept: Kept, calls: Calls
+) -> None:
+    async def pipeline(input_data: Any, state: ExecutionState) -> Any:
+        agent = Agent(name="agent", handler=call_each(calls.tool("x"), writer("count", add(1))))
+        await state.parallel(Step(agent)(1, None, state), Step(calls.tool("target"))(1, None, state))
+        return state.storage.get("total")
+
+    outcome, state = kept.start(pipeline)
+    assert [record.address for record in state.history][:2] == ["agent[0]::agent_call", "agent[0]::x::tool_call"]
+    calls.clear()
+    back = kept.load(state, resume_from_address="target[1]::tool_call")
+    assert sorted(back.history.completed) == [
+        "agent[0]::agent_call",
+        "agent[0]::count::tool_call",
+        "agent[0]::x::tool_call",
+    ]
+    outcome = run(run_pipeline(pipeline, None, back))
+    assert (outcome.output, calls) == (1, ["target"])
