@@ -1,0 +1,198 @@
+"""Requests: listed, read and decided."""
+
+import json
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from django.http import HttpRequest
+from ninja import Field, Query, Router, Schema
+
+from recovery import queries
+from recovery.api.pages import Place, Text, Word, cursor_of, page_of, place_of
+from recovery.api.rows import RISKS, job_of, plain, request_row, resolution_of
+from recovery.api.shapes import Decided, Refusal, RequestDetail, RequestPage
+from recovery.errors import PipelineGone
+from recovery.models import ApprovalRequest
+from recovery.models.approval import ApprovalRequestQuerySet
+from recovery.permissions import why_not_decide
+from recovery.services.decide import decide
+from recovery.services.questions import allowed_kinds, current_version, question_of, why_cannot_go_on
+from rh_agents.core.approvals import Question
+
+router = Router(tags=["requests"])
+
+_NUMBERS = {name: number for number, name in RISKS.items()}
+_LARGEST_VERSION = 2**31 - 1
+
+
+class RequestFilters(Place):
+    which: Literal["open", "decided", "for_me"] = "open"
+    pipeline: Word = ""
+    risk: Literal["low", "medium", "high", "critical"] | None = None
+    tag: Word = ""
+    text: Word = Field("", description="A part of the title, of the message or of a tag.")
+
+
+class Act(Schema):
+    """`proposal` goes with `edit`: the whole edited proposal. `response` goes with `respond`. `version` is the one that
+    was looked at; name it, and a newer one is refused with 412. The same `idempotency_key` gives the first outcome
+    again."""
+
+    kind: Annotated[Text, Field(max_length=20)]
+    proposal: Any = None
+    response: Any = None
+    comment: Text = ""
+    version: Annotated[int, Field(ge=1, le=_LARGEST_VERSION)] | None = None
+    idempotency_key: Word = ""
+
+
+@router.get("", response=RequestPage)
+def list_requests(request: HttpRequest, filters: Query[RequestFilters]) -> dict[str, Any]:
+    """Most urgent first: by risk, due date and age; decided ones newest first. `for_me`: those that you may decide."""
+    is_decided = filters.which == "decided"
+    asked = _in_order(_narrowed(_those(request.user, filters.which), filters), is_decided, filters.cursor)
+    found = queries.inbox_rows(asked.select_related("requested_by"), filters.limit + 1)
+    rows, last = page_of(found, filters.limit)
+    return {"items": [request_row(row) for row in rows], "next_cursor": _cursor(last, is_decided) if last else None}
+
+
+@router.get("/{request_id}", response={200: RequestDetail, 404: Refusal})
+def read_request(request: HttpRequest, request_id: uuid.UUID) -> dict[str, Any]:
+    """One request, with everything that is needed to decide it."""
+    people = ("state", "requested_by", "holder")
+    visible = ApprovalRequest.objects.visible_to(request.user).select_related(*people).prefetch_related("state__tags")
+    return _detail(visible.get(pk=request_id), request.user)
+
+
+@router.post(
+    "/{request_id}/decide",
+    response={200: Decided, 403: Refusal, 404: Refusal, 409: Refusal, 412: Refusal, 422: Refusal},
+)
+def decide_request(request: HttpRequest, request_id: uuid.UUID, sent: Act) -> dict[str, Any]:
+    """Decide it; the run goes on by itself.
+
+    403 `not_allowed` · 409 `already_resolved` with `resolution` (who, what and when), `pipeline_gone` if the run could
+    not go on with it · 412 `stale` with `seen`, `current` and `changes` · 422 `invalid_input` with `errors` by path.
+    After any of them nothing was decided.
+    """
+    outcome = decide(
+        request_id,
+        by=request.user,
+        kind=sent.kind,
+        proposal=sent.proposal,
+        response=sent.response,
+        comment=sent.comment,
+        seen_version=sent.version,
+        channel="api",
+        idempotency_key=sent.idempotency_key,
+    )
+    return {
+        "request": request_row(outcome.request),
+        "resolution": resolution_of(outcome.resolution),
+        "job": job_of(outcome.resumption),
+    }
+
+
+# ---- The list ----
+
+
+def _those(user: Any, which: str) -> ApprovalRequestQuerySet:
+    visible = ApprovalRequest.objects.visible_to(user)
+    if which == "decided":
+        return visible.decided()
+    return visible.decidable_by(user) if which == "for_me" else visible.open()
+
+
+def _narrowed(asked: ApprovalRequestQuerySet, filters: RequestFilters) -> ApprovalRequestQuerySet:
+    if filters.pipeline:
+        asked = asked.filter(pipeline=filters.pipeline)
+    if filters.risk:
+        asked = asked.filter(risk=_NUMBERS[filters.risk])
+    if filters.tag:
+        asked = asked.tagged(filters.tag)
+    return asked.matching(filters.text) if filters.text else asked
+
+
+def _in_order(asked: ApprovalRequestQuerySet, is_decided: bool, cursor: str) -> ApprovalRequestQuerySet:
+    if is_decided:
+        place = place_of(cursor, datetime, uuid.UUID)
+        return (asked.decided_before(*place) if place else asked).newest_decided_first()
+    place = place_of(cursor, int, datetime, datetime, uuid.UUID)
+    return (asked.after(*place) if place else asked).most_urgent_first()
+
+
+def _cursor(last: ApprovalRequest, is_decided: bool) -> str:
+    if is_decided:
+        return cursor_of(last.resolved_at, last.pk)
+    return cursor_of(last.risk, last.due_order, last.opened_at, last.pk)
+
+
+# ---- One request ----
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the question says beyond the columns of the request; less of it where its types are not known here."""
+
+    kinds: list[str]
+    editable: bool | list[str] = False
+    evidence: tuple[str, ...] = ()
+    compare_to: str = ""
+    unreadable: str = ""
+
+    @classmethod
+    def by(cls, request: ApprovalRequest) -> "Said":
+        try:
+            question = question_of(request)
+        except PipelineGone as gone:
+            return cls._of_unreadable(request, str(gone))
+        kinds = allowed_kinds(request, question)
+        if question is None:
+            return cls(kinds)
+        return cls(kinds, _editable(question, kinds), tuple(question.evidence), question.compare_to)
+
+    @classmethod
+    def _of_unreadable(cls, request: ApprovalRequest, reason: str) -> "Said":
+        fields = plain(request.question)
+        evidence = fields.get("evidence") if isinstance(fields, dict) else None
+        keys = tuple(str(key) for key in evidence) if isinstance(evidence, list) else ()
+        return cls([], evidence=keys, unreadable=reason)
+
+
+def _editable(question: Question, kinds: list[str]) -> bool | list[str]:
+    if "edit" not in kinds:
+        return False
+    return question.editable if isinstance(question.editable, bool) else sorted(question.editable)
+
+
+def _detail(asked: ApprovalRequest, user: Any) -> dict[str, Any]:
+    said, version = Said.by(asked), current_version(asked)
+    standing = asked.resolutions.filter(undone_at=None).select_related("decision", "resumption").first()
+    return {
+        **request_row(asked),
+        "message": asked.message,
+        "kinds": said.kinds,
+        "is_manual": asked.is_manual,
+        "address": asked.address,
+        "generation": asked.generation,
+        "checkpoint": asked.checkpoint,
+        "checkpoint_digest": asked.checkpoint_digest,
+        "proposal": plain(version.args),
+        "args_schema": _schema(asked.args_schema),
+        "editable": said.editable,
+        "response_schema": _schema(asked.response_schema),
+        "version": version.number,
+        "digest": version.digest,
+        "evidence": list(said.evidence),
+        "compare_to": said.compare_to,
+        "why_not": why_not_decide(user, asked) if asked.is_open else "",
+        "blocked": (why_cannot_go_on(asked.state) or said.unreadable) if asked.is_open else "",
+        "resolution": resolution_of(standing) if standing else None,
+        "job": job_of(getattr(standing, "resumption", None)),
+    }
+
+
+def _schema(text: str) -> dict[str, Any] | None:
+    return json.loads(text) if text else None
