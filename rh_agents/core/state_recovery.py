@@ -134,6 +134,10 @@ class EventRecord:
     def is_completed(self) -> bool:
         return self.status is ExecutionStatus.COMPLETED
 
+    def __getstate__(self) -> tuple[None, dict[str, Any]]:
+        """For copies: without the way to its artifacts, which belongs to one run in one process."""
+        return None, {f.name: None if f.name == "load_artifact" else getattr(self, f.name) for f in fields(self)}
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types; fields at their default are left out."""
         data: dict[str, Any] = {}

@@ -1,6 +1,8 @@
 """When a run is saved, and what of it."""
 
+import copy
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +14,17 @@ from rh_agents import (
     ExecutionState,
     FileSystemArtifactBackend,
     FileSystemStateBackend,
+    Question,
+    StateBackend,
     StateError,
     StateMetadata,
+    StateSnapshot,
     StateStatus,
     Tool,
 )
 from rh_agents.core.runner import run_pipeline
-from tests.rh_agents.runs import Calls, Kept, call_each, pipeline_of, run
+from tests.rh_agents.runs import YES, Calls, Kept, call_each, pipeline_of, run
+from tests.rh_agents.writers import add, writer
 
 Step = ExecutionEvent[Any]
 
@@ -117,3 +123,49 @@ def test_a_state_without_a_backend_says_so_when_it_is_to_be_saved() -> None:
 def test_an_unknown_option_is_named(option: Any, words: str) -> None:
     with pytest.raises((TypeError, ValueError), match=words):
         ExecutionState(**option)
+
+
+class Plain(StateBackend):
+    """The least that a backend can be: whole snapshots, copied."""
+
+    def __init__(self) -> None:
+        self.snapshots: dict[str, StateSnapshot] = {}
+
+    def save_state(self, snapshot: StateSnapshot) -> bool:
+        self.snapshots[snapshot.state_id] = pickle.loads(pickle.dumps(copy.deepcopy(snapshot)))
+        return True
+
+    def load_state(self, state_id: str) -> StateSnapshot | None:
+        return copy.deepcopy(self.snapshots.get(state_id))
+
+    def list_states(self, *args: Any, **kwargs: Any) -> list[StateSnapshot]:
+        return list(self.snapshots.values())
+
+    def delete_state(self, state_id: str) -> bool:
+        return self.snapshots.pop(state_id, None) is not None
+
+    def exists(self, state_id: str) -> bool:
+        return state_id in self.snapshots
+
+
+def test_a_backend_that_only_keeps_whole_snapshots_is_enough(kept: Kept, calls: Calls) -> None:
+    async def branch(state: ExecutionState, number: int) -> Any:
+        await Step(calls.tool(f"work {number}"))(number, None, state)
+        if number:
+            await Step(calls.tool("more"))(number, None, state)
+        return (await state.ask(Question(key="go", title="?", proposal={"number": number}))).kind
+
+    async def pipeline(input_data: Any, state: ExecutionState) -> Any:
+        state.storage.set_artifact("file", "text")
+        await Step(writer("count", add(1)))(1, None, state)
+        return await state.parallel(branch(state, 0), branch(state, 1)), state.storage.data
+
+    kept.states = Plain()  # type: ignore[assignment]
+    _, state = kept.start(pipeline, auto_checkpoint=True)
+    outcome, state = kept.resume(pipeline, state, {"go[1]::decision": YES}, auto_checkpoint=True)
+    assert outcome.status is StateStatus.AWAITING
+    outcome, state = kept.resume(pipeline, state, {"go[0]::decision": YES}, auto_checkpoint=True)
+    assert outcome.output == (["approve", "approve"], {"total": 1})
+    assert calls == ["work 0", "work 1", "more"]
+    assert kept.load(state).storage.get_artifact("file") == "text"
+    assert kept.load(state, resume_from_address="count::tool_call").storage.data == {}
