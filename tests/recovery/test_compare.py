@@ -1,103 +1,19 @@
-"""Comparing snapshots: steps aligned by address, storage and artifacts by key, and what the sides are to each other."""
+"""Comparing the steps of snapshots: aligned by address, children under their parent, equal ones folded."""
 
-import json
 import time
-from collections.abc import Mapping
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recovery.services.compare import compare
-from recovery.services.compare.as_dict import as_dict
-from recovery.services.compare.comparison import Comparison, KeyPair, SameSteps, StepPair
-from recovery.services.compare.values import NotComparable
-from rh_agents.core.addressing import is_within, path_of
-from rh_agents.core.serialization import EncodedArtifact, artifact_id, artifact_reference, encode, encode_artifact
-from rh_agents.core.state_recovery import Entry, EventRecord, StateMetadata, StateSnapshot, StateStatus
-from rh_agents.core.types import ExecutionStatus
-
-LEFT_ID, RIGHT_ID = "7c1e4b0a-0000-4000-8000-000000000001", "e02d77f1-0000-4000-8000-000000000002"
-
-
-def step(address: str, result: Any = None, position: int = 0, **fields: Any) -> EventRecord:
-    values: dict[str, Any] = {
-        "position": position,
-        "address": address,
-        "event_type": address.rsplit("::", 1)[-1].partition("#")[0],
-        "actor": path_of(address)[-1].partition("#")[0],
-        "status": ExecutionStatus.COMPLETED,
-        "result_text": encode(result),
-        "execution_time": 1.5,
-    }
-    return EventRecord(**{**values, **fields})
-
-
-def failed(address: str, message: str, position: int = 0, **fields: Any) -> EventRecord:
-    status = ExecutionStatus.FAILED
-    return step(
-        address,
-        None,
-        position,
-        status=status,
-        result_text=None,
-        error_type="ValueError",
-        error_message=message,
-        **fields,
-    )
-
-
-def snapshot(*events: EventRecord, storage: Mapping[str, Any] | None = None, **fields: Any) -> StateSnapshot:
-    """Events without a position get the one of their place."""
-    for place, event in enumerate(events):
-        event.position = event.position or place
-    entries = {key: Entry(0, encode(value)) for key, value in (storage or {}).items()}
-    return StateSnapshot(**{"state_id": LEFT_ID, "events": list(events), "storage": entries, **fields})
-
-
-def with_artifacts(values: Mapping[str, Any]) -> tuple[StateSnapshot, dict[str, EncodedArtifact]]:
-    encoded = {key: encode_artifact(value, key=key) for key, value in values.items()}
-    entries = {
-        key: Entry(0, artifact_id(one), media_type=one.media_type, size=len(one.payload))
-        for key, one in encoded.items()
-    }
-    return StateSnapshot(state_id=LEFT_ID, artifacts=entries), {artifact_id(one): one for one in encoded.values()}
-
-
-def outline(comparison: Comparison) -> list[str]:
-    """The steps as they stand: `~ address`, and what is folded in brackets."""
-    signs = {"changed": "~", "added": "+", "removed": "-", "moved": ">", "same": "="}
-    return [
-        f"({entry.summary})" if isinstance(entry, SameSteps) else f"{signs[entry.kind]} {entry.address}"
-        for entry in comparison.steps
-    ]
-
-
-def pair_of(comparison: Comparison, address: str) -> StepPair:
-    return next(entry for entry in comparison.steps if isinstance(entry, StepPair) and entry.address == address)
-
-
-def kinds(comparison: Comparison) -> dict[str, str]:
-    """Address to kind, folded ones too."""
-    found: dict[str, str] = {}
-    for entry in comparison.steps:
-        if isinstance(entry, StepPair):
-            found[entry.address] = entry.kind
-        else:
-            found.update({one.address: "same" for one in entry.steps})
-    return found
-
-
-def addresses(comparison: Comparison) -> list[str]:
-    return [
-        address
-        for entry in comparison.steps
-        for address in ([entry.address] if isinstance(entry, StepPair) else [one.address for one in entry.steps])
-    ]
-
+from recovery.services.compare.comparison import SameSteps, StepPair
+from rh_agents.core.addressing import is_within
+from rh_agents.core.serialization import EncodedArtifact, artifact_reference, encode
+from rh_agents.core.state_recovery import Entry, StateSnapshot
+from tests.recovery.compared_snapshots import LEFT_ID, addresses, failed, kinds, outline, pair_of, snapshot, step
 
 # Steps
 
@@ -307,6 +223,7 @@ def snapshots(draw: st.DrawFn) -> StateSnapshot:
     return StateSnapshot(state_id=LEFT_ID, events=events, storage=entries)
 
 
+@settings(deadline=None)
 @given(snapshots())
 def test_nothing_differs_from_itself(one: StateSnapshot) -> None:
     comparison = compare(one, one)
@@ -315,6 +232,7 @@ def test_nothing_differs_from_itself(one: StateSnapshot) -> None:
     assert all(isinstance(entry, SameSteps) for entry in comparison.steps)
 
 
+@settings(deadline=None)
 @given(snapshots(), snapshots())
 def test_every_address_of_both_sides_appears_exactly_once(left: StateSnapshot, right: StateSnapshot) -> None:
     comparison = compare(left, right)
@@ -323,6 +241,7 @@ def test_every_address_of_both_sides_appears_exactly_once(left: StateSnapshot, r
     assert comparison.step_counts.total == len(found)
 
 
+@settings(deadline=None)
 @given(snapshots(), snapshots())
 def test_swapping_the_sides_swaps_added_and_removed(left: StateSnapshot, right: StateSnapshot) -> None:
     swapped = {"added": "removed", "removed": "added"}
@@ -338,6 +257,7 @@ def test_swapping_the_sides_swaps_added_and_removed(left: StateSnapshot, right: 
     }
 
 
+@settings(deadline=None)
 @given(snapshots(), snapshots())
 def test_no_step_stands_before_its_parent(left: StateSnapshot, right: StateSnapshot) -> None:
     found = addresses(compare(left, right))
@@ -346,6 +266,7 @@ def test_no_step_stands_before_its_parent(left: StateSnapshot, right: StateSnaps
             assert not any(is_within(earlier, address) for earlier in found[:place])
 
 
+@settings(deadline=None)
 @given(snapshots(), snapshots())
 def test_numbers_count_the_steps_in_the_order_they_stand_in(left: StateSnapshot, right: StateSnapshot) -> None:
     numbers = [
@@ -356,167 +277,7 @@ def test_numbers_count_the_steps_in_the_order_they_stand_in(left: StateSnapshot,
     assert numbers == list(range(1, len(numbers) + 1))
 
 
-# Storage and artifacts
-
-
-def test_storage_is_compared_by_key_and_inside_of_its_values() -> None:
-    left = snapshot(storage={"claim": {"id": "DHL-77120", "state": "open"}, "gone": 1, "kept": [1, 2]})
-    right = snapshot(storage={"claim": {"id": "DHL-77120", "state": "settled"}, "kept": [1, 2], "receipt_id": "r"})
-    comparison = compare(left, right)
-    assert [(pair.key, pair.kind) for pair in comparison.storage] == [
-        ("claim", "changed"),
-        ("gone", "removed"),
-        ("kept", "same"),
-        ("receipt_id", "added"),
-    ]
-    diff = comparison.storage[0].diff
-    assert diff is not None
-    assert [row.path for row in diff.rows if row.kind != "same"] == ["state"]
-    assert comparison.storage_counts.differing == 3
-
-
-def test_artifacts_are_compared_by_key_and_inside_of_what_is_text() -> None:
-    table = "date,amount\n2026-11-12,-60.00\n"
-    left, stored = with_artifacts(
-        {"ledger.csv": table, "notes.md": "# A\n\none two three", "data.json": {"a": 1}, "same.txt": "x", "old.txt": ""}
-    )
-    right, more = with_artifacts(
-        {
-            "ledger.csv": table + "2026-11-23,5\n",
-            "notes.md": "# A\n\none 2 three",
-            "data.json": {"a": 2},
-            "same.txt": "x",
-        }
-    )
-    comparison = compare(left, right, load_artifact={**stored, **more}.get)
-    assert {pair.key: pair.kind for pair in comparison.artifacts} == {
-        "data.json": "changed",
-        "ledger.csv": "changed",
-        "notes.md": "changed",
-        "old.txt": "removed",
-        "same.txt": "same",
-    }
-    by_key = {pair.key: pair.diff for pair in comparison.artifacts}
-    assert [row.kind for row in rows(by_key["ledger.csv"])] == ["same", "same", "new", "same"]
-    assert [row.path for row in rows(by_key["data.json"]) if row.kind != "same"] == ["a"]
-    assert [row.kind for row in rows(by_key["notes.md"])] == ["same", "same", "changed"]
-
-
-def rows(diff: Any) -> list[Any]:
-    assert diff is not None
-    return list(diff.rows)
-
-
-def artifact_pair(left: EncodedArtifact, right: EncodedArtifact, load: Any = None) -> KeyPair:
-    stored = {"left": left, "right": right}
-    states = [
-        StateSnapshot(
-            state_id=LEFT_ID, artifacts={"a": Entry(0, name, media_type=one.media_type, size=len(one.payload))}
-        )
-        for name, one in stored.items()
-    ]
-    return compare(*states, load_artifact=load or stored.get).artifacts[0]
-
-
-@pytest.mark.parametrize(
-    ("left", "note"),
-    [
-        (EncodedArtifact("bytes", b"\x89PNG", "image/png"), "Images are to be looked at"),
-        (EncodedArtifact("bytes", b"%PDF", "application/pdf"), "application/pdf cannot be compared inside."),
-        (EncodedArtifact("bytes", b"?", ""), "This cannot be compared inside."),
-        (EncodedArtifact("bytes", b"a,\xff\n", "text/csv"), "This is not UTF-8 text (invalid start byte at byte 2)."),
-        (EncodedArtifact("text", b"x" * 300_000, "text/plain"), "more than 256 KB are not compared inside"),
-    ],
-)
-def test_artifacts_that_cannot_be_compared_inside_say_why(left: EncodedArtifact, note: str) -> None:
-    pair = artifact_pair(left, left._replace(payload=left.payload + b"!"))
-    assert (pair.kind, pair.diff) == ("changed", None)
-    assert note in pair.note
-
-
-def test_an_artifact_that_cannot_be_loaded_says_why() -> None:
-    text = EncodedArtifact("text", b"a", "text/plain")
-
-    def refuse(identity: str) -> EncodedArtifact | None:
-        raise NotComparable("Its file is gone.")
-
-    assert artifact_pair(text, text, refuse).note == "Its file is gone."
-    assert artifact_pair(text, text, lambda identity: None).note == "The artifact left cannot be loaded."
-
-
-def test_nothing_is_loaded_before_somebody_looks_inside() -> None:
-    loaded: list[str] = []
-    text = EncodedArtifact("text", b"a", "text/plain")
-
-    def load(identity: str) -> EncodedArtifact:
-        loaded.append(identity)
-        return text
-
-    pair = artifact_pair(text, text, load)
-    assert loaded == []
-    assert pair.diff is not None
-    assert pair.diff is pair.diff
-    assert loaded == ["left", "right"]
-
-
-# The heads
-
-
-def test_the_head_of_each_side_says_what_it_is() -> None:
-    saved_at = datetime(2026, 11, 23, 16, 21, tzinfo=UTC)
-    metadata = StateMetadata(pipeline_name="refunds", description="Refund for order SE-204417", tags=["eu"])
-    left = snapshot(status=StateStatus.FAILED, head=41, updated_at=saved_at, metadata=metadata)
-    side = compare(left, snapshot(state_id=RIGHT_ID)).left
-    assert tuple(side) == (LEFT_ID, 41, "failed", "refunds", "Refund for order SE-204417", ("eu",), saved_at)
-    assert side.short_id == "7c1e4b0a"
-
-
-@pytest.mark.parametrize(
-    ("left", "right", "relation"),
-    [
-        ({"head": 3}, {"head": 3}, "same"),
-        ({"head": 3}, {"head": 5}, "later"),
-        ({"head": 5}, {"head": 3}, "earlier"),
-        ({}, {"state_id": RIGHT_ID}, "unrelated"),
-        ({}, {"state_id": RIGHT_ID, "metadata": StateMetadata(parent_state_id=LEFT_ID)}, "fork_of_left"),
-        ({"metadata": StateMetadata(parent_state_id=RIGHT_ID)}, {"state_id": RIGHT_ID}, "fork_of_right"),
-        (
-            {"metadata": StateMetadata(parent_state_id="p")},
-            {"state_id": RIGHT_ID, "metadata": StateMetadata(parent_state_id="p")},
-            "siblings",
-        ),
-    ],
-)
-def test_what_the_right_is_to_the_left_is_told(left: dict[str, Any], right: dict[str, Any], relation: str) -> None:
-    assert compare(snapshot(**left), snapshot(**right)).relation.kind == relation
-
-
-# For programs, and for a long time
-
-
-def test_a_comparison_is_plain_json_for_programs() -> None:
-    left = snapshot(step("a::tool_call", 1), step("b::tool_call", {"n": 1}), storage={"k": Decimal("1.0")})
-    right = snapshot(step("a::tool_call", 1), step("b::tool_call", {"n": 2}), storage={"k": "1.0"})
-    data = json.loads(json.dumps(as_dict(compare(left, right))))
-    assert data["counts"]["steps"] == {"same": 1, "changed": 1, "removed": 0, "added": 0, "moved": 0}
-    same, changed = data["steps"]
-    assert same["steps"] == [{"number": 1, "address": "a::tool_call", "left_s": 1.5, "right_s": 1.5}]
-    assert changed["address"] == "b::tool_call"
-    assert changed["diff"]["rows"][1] == {
-        "kind": "changed",
-        "path": "n",
-        "left": {"segments": [['  "n": ', False], ["1", True]], "type": "", "goes_on": False},
-        "right": {"segments": [['  "n": ', False], ["2", True]], "type": "", "goes_on": False},
-    }
-    (key,) = data["storage"]
-    assert (key["diff"]["rows"][0]["left"]["type"], key["diff"]["rows"][0]["right"]["type"]) == ("decimal", "str")
-
-
-def test_a_program_gets_as_many_differences_as_it_wants_and_is_told_of_the_rest() -> None:
-    left, right = (snapshot(*(step(f"s{number}::tool_call", value) for number in range(3))) for value in (1, 2))
-    steps = as_dict(compare(left, right), most_diffs=2)["steps"]
-    assert [one["diff"] is None for one in steps] == [False, False, True]
-    assert steps[2]["note"] == "There are too many differences to give all of them."
+# For a long time
 
 
 def history(count: int, result: int = 0, order: int = 1) -> StateSnapshot:

@@ -5,7 +5,7 @@ import time
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recovery.services.compare.align import Effort, align, longest_increasing, match
@@ -26,6 +26,7 @@ def is_common_subsequence(pairs: list[tuple[int, int]], left: list[str], right: 
     return all(left[i] == right[j] for i, j in pairs) and all(a < c and b < d for (a, b), (c, d) in pairwise(pairs))
 
 
+@settings(deadline=None)
 @given(LETTERS, LETTERS)
 def test_with_enough_effort_the_common_subsequence_is_a_longest_one(left: list[str], right: list[str]) -> None:
     pairs = match(left, right, Effort())
@@ -33,11 +34,13 @@ def test_with_enough_effort_the_common_subsequence_is_a_longest_one(left: list[s
     assert len(pairs) == length_of_longest_common(left, right)
 
 
+@settings(deadline=None)
 @given(LETTERS, LETTERS)
 def test_without_effort_the_matches_are_fewer_but_none_is_wrong(left: list[str], right: list[str]) -> None:
     assert is_common_subsequence(match(left, right, Effort(0)), left, right)
 
 
+@settings(deadline=None)
 @given(st.permutations(range(12)))
 def test_the_longest_increasing_subsequence_of_a_permutation_matches_its_sorted_self(numbers: list[int]) -> None:
     chosen = [numbers[index] for index in longest_increasing(numbers)]
@@ -45,6 +48,7 @@ def test_the_longest_increasing_subsequence_of_a_permutation_matches_its_sorted_
     assert len(chosen) == length_of_longest_common([str(n) for n in numbers], [str(n) for n in sorted(numbers)])
 
 
+@settings(deadline=None)
 @given(LETTERS, LETTERS, st.integers(0, 2_000), st.randoms(use_true_random=False))
 def test_an_alignment_holds_every_index_of_both_sides_once_and_in_order(
     left: list[str], right: list[str], effort: int, chance: random.Random

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, PrivateAttr
 
@@ -208,6 +208,7 @@ def pairs(draw: st.DrawFn) -> tuple[Any, Any]:
     )
 
 
+@settings(deadline=None)
 @given(pairs())
 @example(("a\nb", "a\nb\n"))
 @example(("", "\n\n"))
@@ -219,6 +220,7 @@ def test_what_stands_on_each_side_is_that_sides_value_whole(pair: tuple[Any, Any
     assert strict(json.loads(diff.text("right"))) == strict(to_plain(right))
 
 
+@settings(deadline=None)
 @given(pairs())
 def test_a_difference_is_shown_exactly_where_there_is_one(pair: tuple[Any, Any]) -> None:
     left, right = (encode(value) for value in pair)
@@ -226,6 +228,7 @@ def test_a_difference_is_shown_exactly_where_there_is_one(pair: tuple[Any, Any])
     assert diff.is_empty == (is_same_json(left, right) or bool(diff.note))
 
 
+@settings(deadline=None)
 @given(VALUES)
 def test_nothing_differs_from_itself(value: Any) -> None:
     text = encode(value)
@@ -234,6 +237,7 @@ def test_nothing_differs_from_itself(value: Any) -> None:
     assert not diff.note
 
 
+@settings(deadline=None)
 @given(pairs())
 def test_folding_hides_equal_rows_only_and_loses_none(pair: tuple[Any, Any]) -> None:
     diff = diff_json(*(encode(value) for value in pair))
@@ -278,6 +282,7 @@ def test_a_few_equal_lines_are_not_worth_a_fold() -> None:
 TEXTS = st.text(st.sampled_from('ab ,.\n"é'), max_size=40)
 
 
+@settings(deadline=None)
 @given(TEXTS, TEXTS, st.sampled_from([by_words, by_cells]), st.integers(0, 200))
 def test_what_is_not_marked_is_the_same_on_both_sides(left: str, right: str, split: Any, effort: int) -> None:
     segments_left, segments_right = split(left, right, Effort(effort))
@@ -290,6 +295,7 @@ def test_what_is_not_marked_is_the_same_on_both_sides(left: str, right: str, spl
     assert kept_left == kept_right
 
 
+@settings(deadline=None)
 @given(TEXTS, TEXTS)
 def test_by_ends_marks_one_stretch_at_most(left: str, right: str) -> None:
     for text, segments in zip((left, right), by_ends(left, right), strict=True):
@@ -297,6 +303,7 @@ def test_by_ends_marks_one_stretch_at_most(left: str, right: str) -> None:
         assert sum(segment.marked for segment in segments) <= 1
 
 
+@settings(deadline=None)
 @given(TEXTS, TEXTS)
 def test_both_texts_stand_whole_in_their_difference(left: str, right: str) -> None:
     diff = diff_texts(left, right)
