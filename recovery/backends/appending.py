@@ -1,43 +1,28 @@
 """Writing one checkpoint: the head moves by compare-and-set, and what changed is added behind it."""
 
-import hashlib
 import json
 import uuid
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from typing import Any
 
-import orjson
 from django.db import DataError, IntegrityError, connection, transaction
 from django.utils import timezone
 
 from recovery.backends import metadata as known_by
 from recovery.backends import sql
-from recovery.backends.rows import (
-    ENTRY_COLUMNS,
-    EVENT_COLUMNS,
-    MAX_INDEXED_BYTES,
-    REF_COLUMNS,
-    check_texts,
-    entry_row,
-    event_row,
-    ref_row,
-    state_uuid,
-)
+from recovery.backends.log import add_to_log, canonical, refers_to_artifact
+from recovery.backends.rows import MAX_INDEXED_BYTES, Row, event_row, state_uuid
 from recovery.backends.tips import Tip, read_tip
-from recovery.models import Artifact, ArtifactRef, Checkpoint, Event, State, StorageEntry, Tag
+from recovery.models import Checkpoint, State, Tag
 from rh_agents.core.errors import CorruptStateError, StaleWriterError
-from rh_agents.core.state_recovery import Changes, Entry, StateMetadata, StateStatus, check_version
+from rh_agents.core.state_recovery import Changes, StateMetadata, StateStatus, check_version
 
-_RESULT_ARTIFACT, _SIZE = EVENT_COLUMNS.index("result_artifact"), EVENT_COLUMNS.index("size")
 _SURELY_SHORT = MAX_INDEXED_BYTES // 4
 _TIPS_REMEMBERED = 1000
-_LIST_LAG = timedelta(seconds=1)
 
 OnAwaiting = Callable[[str, Changes, int, bytes], object]
-Row = tuple[Any, ...]
 
 
 class Appender:
@@ -78,121 +63,88 @@ class Appender:
 
     def _append(self, key: uuid.UUID, changes: Changes, on_awaiting: OnAwaiting | None) -> Tip:
         events = [event_row(event, changes.base + 1) for event in changes.events]
-        tip = self._tips.get(key)
-        if tip is not None and tip.number != changes.base:
-            tip = None
+        tip = Tip()
         if changes.base > 0:
-            tip = tip or read_tip(key, changes.base)
-            if tip is None:
+            known = self._tips.get(key)
+            before = known if known and known.number == changes.base else read_tip(key, changes.base)
+            if before is None:
                 raise self._refusal(key, changes)
+            tip = before
             # An awaiting state that goes on has tags to touch: not here.
-            if _is_one_step(changes, events) and tip.status != StateStatus.AWAITING:
+            if tip.status != StateStatus.AWAITING and _is_one_step(changes, events):
                 with _said_plainly(key):
                     return self._append_step(key, changes, events[0], tip)
         with transaction.atomic():
             with _said_plainly(key):
-                new = self._append_any(key, changes, events, tip or Tip())
+                new = self._append_any(key, changes, events, tip)
             if changes.status is StateStatus.AWAITING and on_awaiting is not None:
                 on_awaiting(str(key), changes, new.number, new.digest)
         return new
 
     def _append_step(self, key: uuid.UUID, changes: Changes, event: Row, tip: Tip) -> Tip:
         """The checkpoint after every step: one round trip on PostgreSQL, one short transaction on SQLite."""
-        new = _follow(tip, changes, _canonical(changes, [event], None))._replace(event_count=tip.event_count + 1)
-        moved, guard, checkpoint = _moved(new, changes), self._guard(key, changes), self._checkpoint(new, changes, "")
-        if _is_in_a_burst(tip, new):
+        new = tip.next(changes, canonical(changes, [event], ""), events=1)
+        moved = _moved(changes, new.clock)
+        if tip.is_in_a_burst(changes):
             # Four indexes hold these two. A run of quick steps would leave a dead entry in each of them at every step.
             del moved["status"], moved["updated_at"]
             new = new._replace(listed_at=tip.listed_at)
-        if not sql.append_step(moved, guard, event, checkpoint, is_fenced=self._fence is not None):
+        is_fenced = self._fence is not None
+        if not sql.append_step(moved, self._guard(key, changes), event, self._row(new, changes), is_fenced=is_fenced):
             raise self._refusal(key, changes)
         return new
 
     def _append_any(self, key: uuid.UUID, changes: Changes, events: list[Row], tip: Tip) -> Tip:
-        number, metadata = changes.base + 1, changes.metadata
         if changes.base == 0:
-            metadata = self._begin(key, changes)
+            metadata: StateMetadata | None = self._begin(key, changes)
         else:
-            self._move(key, changes, _follow(tip, changes, b""))
-            if metadata is not None:
-                metadata = known_by.kept_in_its_pipeline(key, metadata)
-        for index, row in enumerate(events):
-            check_texts(row, EVENT_COLUMNS, f"events[{index}]")
-        events = _with_artifact_sizes(events)
-        storage = [entry_row(name, entry, number) for name, entry in changes.storage.items() if entry is not None]
-        artifacts = [ref_row(name, entry, number) for name, entry in changes.artifacts.items() if entry is not None]
-        _check_entries(changes.storage, storage, ENTRY_COLUMNS, "storage")
-        _check_entries(changes.artifacts, artifacts, REF_COLUMNS, "artifacts")
+            self._move(key, changes, max(tip.clock, changes.clock))
+            metadata = changes.metadata and known_by.kept_in_its_pipeline(key, changes.metadata)
+        text = known_by.metadata_text(metadata) if metadata else ""
+        grown = add_to_log(key, changes, events)
+        new = tip.next(changes, canonical(changes, events, text), *grown)
 
-        new = _follow(tip, changes, _canonical(changes, events, metadata))._replace(
-            event_count=tip.event_count + len(events) - _close(Event, key, "position", changes.closed, number),
-            storage_count=tip.storage_count + len(storage) - _close(StorageEntry, key, "key", changes.storage, number),
-            artifact_count=tip.artifact_count
-            + len(artifacts)
-            - _close(ArtifactRef, key, "key", changes.artifacts, number),
-        )
-        for model, columns, rows in (
-            (Event, EVENT_COLUMNS, events),
-            (StorageEntry, ENTRY_COLUMNS, storage),
-            (ArtifactRef, REF_COLUMNS, artifacts),
-        ):
-            sql.insert_rows(model, ("state_id", *columns), [(key, *row) for row in rows])
-
-        if metadata is not None and changes.base:
-            State.objects.filter(pk=key).update(**known_by.state_columns(metadata))
+        columns: dict[str, Any] = {}
+        if metadata:
+            columns = known_by.state_columns(metadata)
         if changes.generations is not None:
-            State.objects.filter(pk=key).update(generations=json.dumps(changes.generations))
+            columns["generations"] = json.dumps(changes.generations)
+        if columns:
+            State.objects.filter(pk=key).update(**columns)
         awaiting_at = changes.updated_at if changes.status is StateStatus.AWAITING else None
-        if metadata is not None:
+        if metadata:
             known_by.write_tags(key, metadata.tags, awaiting_at)
         elif awaiting_at or tip.status == StateStatus.AWAITING:
             Tag.objects.filter(state_id=key).update(awaiting_at=awaiting_at)
-        text = "" if metadata is None else known_by.metadata_text(metadata)
-        checkpoint = self._checkpoint(new, changes, text)
-        sql.insert_rows(Checkpoint, ("state_id", *sql.CHECKPOINT_COLUMNS), [(key, *checkpoint)])
+        sql.insert_rows(Checkpoint, ("state_id", *sql.CHECKPOINT_COLUMNS), [(key, *self._row(new, changes, text))])
         return new
 
     def _begin(self, key: uuid.UUID, changes: Changes) -> StateMetadata:
         """The row of a state's first checkpoint: a new one, or that of a run which was started and never saved yet."""
         state = State.objects.select_for_update(no_key=True).filter(pk=key).first()
-        if state is None:
-            return self._create(key, changes)
-        metadata = known_by.joined(state, changes.metadata)
-        self._move(key, changes, _follow(Tip(), changes, b""))
-        State.objects.filter(pk=key).update(**known_by.state_columns(metadata))
-        return metadata
-
-    def _create(self, key: uuid.UUID, changes: Changes) -> StateMetadata:
-        metadata = changes.metadata or StateMetadata()
+        if state is not None:
+            metadata = known_by.joined(state, changes.metadata)
+            self._move(key, changes, changes.clock)
+            return metadata
         if self._fence is not None:
             raise self._refusal(key, changes)
-        row = State(
-            id=key,
-            status=changes.status,
-            created_at=changes.created_at or changes.updated_at,
-            updated_at=changes.updated_at,
-            head=1,
-            clock=changes.clock,
-            resolution_text=changes.resolution_text or "",
-            schema_version=changes.version,
-            **known_by.state_columns(metadata),
-        )
+        row = State(id=key, created_at=changes.created_at or changes.updated_at, **_moved(changes, changes.clock))
         try:
             with transaction.atomic():
                 row.save(force_insert=True)
         except IntegrityError:
             # Somebody else saved it first, just now.
             raise self._refusal(key, changes) from None
-        return metadata
+        return changes.metadata or StateMetadata()
 
-    def _move(self, key: uuid.UUID, changes: Changes, new: Tip) -> None:
-        if not sql.move_head(_moved(new, changes), self._guard(key, changes), is_fenced=self._fence is not None):
+    def _move(self, key: uuid.UUID, changes: Changes, clock: int) -> None:
+        if not sql.move_head(_moved(changes, clock), self._guard(key, changes), is_fenced=self._fence is not None):
             raise self._refusal(key, changes)
 
     def _guard(self, key: uuid.UUID, changes: Changes) -> Row:
         return key, changes.base, timezone.now() if self._fence is None else self._fence
 
-    def _checkpoint(self, new: Tip, changes: Changes, metadata: str) -> Row:
+    def _row(self, new: Tip, changes: Changes, metadata: str = "") -> Row:
         """In the order of CHECKPOINT_COLUMNS."""
         extra: dict[str, Any] = {}
         if changes.generations is not None:
@@ -220,19 +172,15 @@ class Appender:
             return StaleWriterError(f"state {key} is gone; these changes follow its checkpoint {changes.base}")
         head, fence, owner, until = row
         if self._fence is not None and fence != self._fence:
-            return StaleWriterError(
-                f"the lease of state {key} was lost: its fence is {fence}, this writer's {self._fence}"
-            )
+            return StaleWriterError(f"the lease of state {key} was lost: its fence is {fence}, not {self._fence}")
         if self._fence is None and until is not None and until > timezone.now():
             return StaleWriterError(f"state {key} is leased to {owner or 'another writer'} until {until.isoformat()}")
         if head == changes.base and head:
             return CorruptStateError(f"state {key} is damaged: its newest checkpoint, {head}, is missing")
-        return StaleWriterError(
-            f"state {key} stands at checkpoint {head}; these changes follow checkpoint {changes.base}"
-        )
+        return StaleWriterError(f"state {key} stands at checkpoint {head}; these changes follow {changes.base}")
 
 
-def _is_one_step(changes: Changes, events: Sequence[Row]) -> bool:
+def _is_one_step(changes: Changes, events: list[Row]) -> bool:
     """One event and nothing else."""
     return (
         len(events) == 1
@@ -240,102 +188,21 @@ def _is_one_step(changes: Changes, events: Sequence[Row]) -> bool:
         and changes.metadata is None
         and changes.generations is None
         and changes.status is not StateStatus.AWAITING
-        and not events[0][_RESULT_ARTIFACT]
+        and not refers_to_artifact(events[0])
         and len(changes.events[0].address) <= _SURELY_SHORT
     )
 
 
-def _follow(tip: Tip, changes: Changes, canonical: bytes) -> Tip:
-    """The next tip, with the counts of the one before."""
-    return tip._replace(
-        number=tip.number + 1,
-        digest=hashlib.sha256(tip.digest + canonical).digest(),
-        status=str(changes.status),
-        saved_at=changes.updated_at,
-        clock=max(tip.clock, changes.clock),
-        listed_at=changes.updated_at,
-    )
-
-
-def _moved(new: Tip, changes: Changes) -> dict[str, Any]:
-    """The columns of the state that a checkpoint changes."""
+def _moved(changes: Changes, clock: int) -> dict[str, Any]:
+    """The columns of a state that every checkpoint changes."""
     return {
-        "head": new.number,
-        "status": new.status,
+        "head": changes.base + 1,
+        "status": str(changes.status),
         "updated_at": changes.updated_at,
-        "clock": new.clock,
+        "clock": clock,
         "resolution_text": changes.resolution_text or "",
         "schema_version": changes.version,
     }
-
-
-def _is_in_a_burst(tip: Tip, new: Tip) -> bool:
-    """Whether a running state was put in its place in the lists a moment ago, and may keep it for now."""
-    if tip.listed_at is None or new.saved_at is None or not tip.status == new.status == StateStatus.RUNNING:
-        return False
-    return new.saved_at - tip.listed_at < _LIST_LAG
-
-
-def _canonical(changes: Changes, events: Sequence[Row], metadata: StateMetadata | None) -> bytes:
-    """The bytes that a checkpoint's digest is made of: whatever of the changes is stored, in a fixed order.
-
-    Raises:
-        ValueError: a text that no database holds; it names which.
-    """
-    parts = (
-        changes.version,
-        str(changes.status),
-        changes.updated_at.timestamp(),
-        changes.clock,
-        events,
-        changes.closed,
-        sorted((key, tuple(entry) if entry else None) for key, entry in changes.storage.items()),
-        sorted((key, tuple(entry) if entry else None) for key, entry in changes.artifacts.items()),
-        None if metadata is None else known_by.metadata_text(metadata),
-        changes.generations,
-        changes.resolution_text,
-    )
-    try:
-        canonical = orjson.dumps(parts)
-    except TypeError as error:
-        for index, row in enumerate(events):
-            check_texts(row, EVENT_COLUMNS, f"events[{index}]")
-        raise ValueError(f"the changes to state {changes.state_id} cannot be stored: {error}") from error
-    if b"\\u0000" in canonical:
-        for index, row in enumerate(events):
-            check_texts(row, EVENT_COLUMNS, f"events[{index}]")
-    return canonical
-
-
-def _check_entries(
-    entries: Mapping[str, Entry | None], rows: Sequence[Row], columns: Sequence[str], where: str
-) -> None:
-    for key in entries:
-        check_texts((key,), ("key",), f"{where}[{key!r:.80}]")
-    for row in rows:
-        check_texts(row, columns, f"{where}[{row[0]!r:.80}]")
-
-
-def _close(model: Any, key: uuid.UUID, column: str, values: Any, number: int) -> int:
-    """Close the current rows of a state that have one of `values` in `column`; how many there were."""
-    wanted = list(values)
-    return sum(
-        model.objects.current()
-        .filter(state_id=key, **{f"{column}__in": wanted[start : start + sql.BATCH]})
-        .update(removed_in=number)
-        for start in range(0, len(wanted), sql.BATCH)
-    )
-
-
-def _with_artifact_sizes(events: list[Row]) -> list[Row]:
-    """A result that is kept as an artifact has the artifact's size."""
-    ids = [row[_RESULT_ARTIFACT] for row in events if row[_RESULT_ARTIFACT]]
-    if not ids:
-        return events
-    sizes: dict[str, int] = {}
-    for start in range(0, len(ids), sql.BATCH):
-        sizes.update(Artifact.objects.filter(pk__in=ids[start : start + sql.BATCH]).values_list("pk", "size"))
-    return [(*row[:_SIZE], sizes.get(row[_RESULT_ARTIFACT], row[_SIZE]), *row[_SIZE + 1 :]) for row in events]
 
 
 @contextmanager

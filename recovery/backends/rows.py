@@ -39,6 +39,8 @@ ENTRY_COLUMNS = ("key", "seq", "text", "owner", "artifact", "added_in")
 REF_COLUMNS = ("key", "seq", "artifact_id", "owner", "media_type", "size", "added_in")
 
 _LONGEST = {"address": 1000, "actor": 1000, "owner": 1000, "fingerprint": 64, "media_type": 200, "artifact_id": 200}
+Row = tuple[Any, ...]
+
 _STATUSES = {status.value: status for status in ExecutionStatus}
 _WORDS = ("error_type", "error_message", "traceback")
 _LONGEST_ERROR_TYPE = 300
@@ -52,7 +54,7 @@ def state_uuid(state_id: str) -> uuid.UUID:
         raise ValueError(f"{state_id!r:.80} is no state id: a UUID is") from error
 
 
-def event_row(event: EventRecord, number: int) -> tuple[Any, ...]:
+def event_row(event: EventRecord, number: int) -> Row:
     """In the order of EVENT_COLUMNS; `number` is that of the checkpoint."""
     result = event.result_text
     artifact, size = "", 0
@@ -146,12 +148,12 @@ def event_records(rows: Iterable[Sequence[Any]], state_id: uuid.UUID) -> list[Ev
     return records
 
 
-def entry_row(key: str, entry: Entry, number: int) -> tuple[Any, ...]:
+def entry_row(key: str, entry: Entry, number: int) -> Row:
     """In the order of ENTRY_COLUMNS."""
     return key, entry.seq, entry.text, entry.owner, referenced_artifact(entry.text) or "", number
 
 
-def ref_row(key: str, entry: Entry, number: int) -> tuple[Any, ...]:
+def ref_row(key: str, entry: Entry, number: int) -> Row:
     """In the order of REF_COLUMNS."""
     return key, entry.seq, entry.text, entry.owner, entry.media_type, entry.size, number
 
