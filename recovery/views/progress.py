@@ -143,7 +143,7 @@ def _steps(phase: str, state: State) -> tuple[Step, ...]:
         case "blocked":
             return (_done("Decided"), _failed("Blocked"))
         case _:
-            return (_done("Decided"), _done("Queued"), _done("Running"), _done(last))
+            return (_done("Decided"), _done("Queued"), _done("Running"), Step(last, "circle-check", True, True))
 
 
 def _pace_s(phase: str, decision: Decision) -> int:
@@ -166,4 +166,4 @@ def _ahead(word: str) -> Step:
 
 
 def _failed(word: str) -> Step:
-    return Step(word, "circle-x", is_failed=True)
+    return Step(word, "circle-x", is_current=True, is_failed=True)

@@ -234,7 +234,7 @@ def test_an_invalid_edit_is_shown_at_its_field_and_nothing_typed_is_lost(refund,
     }
     note = page.one("div", id="to-correct")
     assert note.one("a").attrs["href"] == "#proposal-amount"
-    assert note.text == "amount. Nothing was decided."
+    assert note.text == "1 to correct: amount. Nothing was decided."
     assert written() == before and only_request(refund.state).is_open
     lines = {line.text: line.attrs["class"].split()[-1] for line in page.all("span", class_="call-line")}
     assert lines['not valid amount = "lots"'] == "is-invalid"
