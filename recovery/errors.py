@@ -8,6 +8,7 @@ RecoveryError
 │   ├── AlreadyResolved  409: somebody was first
 │   └── StaleProposal    412: the proposal changed while they looked
 ├── NotASide             a side of a comparison that names no state or checkpoint
+├── StateHeld            a state that a worker holds cannot be deleted now
 ├── PipelineGone         the run's pipeline is no longer registered
 └── LeaseLost            another worker holds the state now
 """
@@ -15,7 +16,7 @@ RecoveryError
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from recovery.models import ApprovalRequest, ProposalVersion, Resolution
+    from recovery.models import ApprovalRequest, ProposalVersion, Resolution, State
 
 
 class RecoveryError(Exception):
@@ -74,7 +75,9 @@ class AlreadyResolved(Refused):
     def __init__(self, request: "ApprovalRequest", resolution: "Resolution") -> None:
         self.resolution = resolution
         decision = resolution.decision
-        super().__init__(request, f"{decision.actor_name} was first: {resolution.outcome} at {decision.created_at:%H:%M:%S}")
+        super().__init__(
+            request, f"{decision.actor_name} was first: {resolution.outcome} at {decision.created_at:%H:%M:%S}"
+        )
 
 
 class StaleProposal(Refused):
@@ -93,6 +96,18 @@ class StaleProposal(Refused):
         self.current = current
         self.changes = changes
         super().__init__(request, f"the proposal is now version {current.number}; nothing was decided")
+
+
+class StateHeld(RecoveryError):
+    """Workers hold these states, so they cannot be deleted now; `deleted` is how many others went before."""
+
+    def __init__(self, states: "list[State]", deleted: int) -> None:
+        self.states = states
+        self.deleted = deleted
+        names = ", ".join(str(state) for state in states)
+        verb = "is held by a worker" if len(states) == 1 else "are held by workers"
+        went = f"{deleted} went before" if deleted else "nothing was deleted"
+        super().__init__(f"{names} {verb}; {went}. Try again when the run pauses or ends.")
 
 
 class PipelineGone(RecoveryError):
