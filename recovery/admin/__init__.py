@@ -1,0 +1,22 @@
+"""The door for admins: states are filtered, searched and deleted; everything that people decided is read-only."""
+
+from django.contrib import admin
+
+from recovery.admin.approvals import DecisionAdmin, ProposalVersionAdmin, RequestAdmin, ResolutionAdmin, ResumptionAdmin
+from recovery.admin.records import ArtifactAdmin, AuditAdmin
+from recovery.admin.states import StateAdmin
+
+__all__ = [
+    "ArtifactAdmin",
+    "AuditAdmin",
+    "DecisionAdmin",
+    "ProposalVersionAdmin",
+    "RequestAdmin",
+    "ResolutionAdmin",
+    "ResumptionAdmin",
+    "StateAdmin",
+]
+
+admin.site.site_header = "Administration"
+admin.site.site_title = "Administration"
+admin.site.index_title = "Everything that is stored"
