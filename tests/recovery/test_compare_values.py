@@ -284,6 +284,8 @@ TEXTS = st.text(st.sampled_from('ab ,.\n"é'), max_size=40)
 
 @settings(deadline=None)
 @given(TEXTS, TEXTS, st.sampled_from([by_words, by_cells]), st.integers(0, 200))
+@example("\n", "", by_cells, 0)
+@example('a,"b', 'a,"b"c', by_cells, 0)
 def test_what_is_not_marked_is_the_same_on_both_sides(left: str, right: str, split: Any, effort: int) -> None:
     segments_left, segments_right = split(left, right, Effort(effort))
     assert "".join(segment.text for segment in segments_left) == left

@@ -167,12 +167,9 @@ def _cells(text: str) -> list[str]:
     cells, rest = [], text
     for value in values:
         quoted = '"' + value.replace('"', '""') + '"'
-        written = quoted if rest.startswith(quoted) else value
-        if not rest.startswith(written) or rest[len(written) : len(written) + 1] not in (",", ""):
-            return [text]
-        cells.append(written)
-        rest = rest[len(written) + 1 :]
-    return cells
+        cells.append(quoted if rest.startswith(quoted) else value)
+        rest = rest[len(cells[-1]) + 1 :]
+    return cells if ",".join(cells) == text else [text]
 
 
 def _common_prefix(left: str, right: str) -> int:
