@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from rh_agents.core.addressing import SEPARATOR, caller_path, path_of
+from rh_agents.core.ahead import writes_of
 from rh_agents.core.errors import AddressNotFoundError
 from rh_agents.core.frames import Frame
 from rh_agents.core.state_recovery import EventRecord
@@ -117,37 +118,33 @@ class HistorySet:
     def at_and_after(self, address: str) -> tuple[list[EventRecord], int]:
         """The records that a resume from `address` runs again, and the position where it goes back to.
 
-        These are the step, what it called, the steps it was called by, and everything that started after it.
+        These are the step and what it called, everything that started or wrote something after it had started (also
+        beside it, in another branch), and the steps that called any of these.
 
         Raises:
             AddressNotFoundError: there is no such step; names the closest.
         """
         records = self.get_event_list()
-        target = next((record for record in records if record.address == address), None)
-        if target is None:
+        if not any(record.address == address for record in records):
             known = list(dict.fromkeys(record.address for record in records))
             raise AddressNotFoundError(address, difflib.get_close_matches(address, known, n=3, cutoff=0.3) or known[:3])
         paths = _paths(records)
         # A parent that ran again after a crash has a later position than the steps it kept: it began with them.
         began = self._beginnings(records, paths)
         start, own = began[address], paths[address]
-        called_by = self.callers(target)
-        kept: set[Path] = set()
 
-        def runs_again(record: EventRecord) -> bool:
-            callers = self.callers(record)
-            if record.address == address or own in callers or paths[record.address] in called_by:
-                return True
-            # What a kept step called is part of it, also what it called later: beside the target, in another branch.
-            return kept.isdisjoint(callers) and record.position >= start and began[record.address] >= start
+        def is_later(record: EventRecord) -> bool:
+            return (
+                record.address == address
+                or own in self.callers(record)
+                or (record.position >= start and began[record.address] >= start)
+                or any(write.seq >= start for _, write in writes_of(record))
+            )
 
-        removed: list[EventRecord] = []
-        for record in sorted(records, key=lambda record: len(self.callers(record))):
-            if runs_again(record):
-                removed.append(record)
-            elif record.is_completed:
-                kept.add(paths[record.address])
-        return removed, start
+        later = [record for record in records if is_later(record)]
+        gone = {id(record) for record in later}
+        callers = {path for record in later for path in self.callers(record)}
+        return [record for record in records if id(record) in gone or paths[record.address] in callers], start
 
     def _beginnings(self, records: list[EventRecord], paths: dict[str, Path]) -> dict[str, int]:
         """For each address the lowest position of its records and of those inside of it."""

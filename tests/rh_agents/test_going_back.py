@@ -1,5 +1,6 @@
 """Resuming from an address: what is kept and what runs again."""
 
+import asyncio
 from typing import Any
 
 from rh_agents import (
@@ -105,22 +106,32 @@ def test_going_back_to_a_decision_asks_again(kept: Kept, calls: Calls) -> None:
     assert (outcome.output, calls) == (True, ["a", "a"])
 
 
-def test_going_back_in_one_branch_keeps_what_a_kept_agent_of_another_branch_called_meanwhile(
-    kept: Kept, calls: Calls
-) -> None:
+def test_what_ran_beside_a_step_runs_again_with_it_and_what_had_ended_before_is_kept(kept: Kept, calls: Calls) -> None:
     async def pipeline(input_data: Any, state: ExecutionState) -> Any:
-        agent = Agent(name="agent", handler=call_each(calls.tool("x"), writer("count", add(1))))
+        agent = Agent(name="agent", handler=call_each(calls.tool("early"), writer("count", add(1))))
         await state.parallel(Step(agent)(1, None, state), Step(calls.tool("target"))(1, None, state))
         return state.storage.get("total")
 
     outcome, state = kept.start(pipeline)
-    assert [record.address for record in state.history][:2] == ["agent[0]::agent_call", "agent[0]::x::tool_call"]
+    assert outcome.output == 1
     calls.clear()
     back = kept.load(state, resume_from_address="target[1]::tool_call")
-    assert sorted(back.history.completed) == [
-        "agent[0]::agent_call",
-        "agent[0]::count::tool_call",
-        "agent[0]::x::tool_call",
-    ]
+    assert list(back.history.completed) == ["agent[0]::early::tool_call"]
+    assert back.storage.get("total") is None
     outcome = run(run_pipeline(pipeline, None, back))
     assert (outcome.output, calls) == (1, ["target"])
+
+
+def test_a_step_that_was_at_work_when_the_target_started_and_wrote_later_is_taken_back_too(kept: Kept) -> None:
+    async def slow(input_data: Any, context: Any, state: ExecutionState) -> None:
+        await asyncio.sleep(0.002)
+        state.storage.set("total", state.storage.get("total", 0) + 1)
+
+    async def pipeline(input_data: Any, state: ExecutionState) -> Any:
+        steps = (Step(Tool(name="slow", handler=slow)), Step(writer("a", add(1))))
+        await asyncio.gather(*(step(1, None, state) for step in steps))
+        return state.storage.get("total")
+
+    _, state = kept.start(pipeline)
+    outcome, _ = kept.resume(pipeline, state, resume_from_address="a::tool_call")
+    assert outcome.output == 2

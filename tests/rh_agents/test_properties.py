@@ -123,10 +123,12 @@ def test_a_run_that_crashes_fails_and_pauses_anywhere_ends_as_if_nothing_had_hap
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
-@given(program=programs, data=st.data())
-def test_a_run_that_goes_back_to_any_of_its_steps_ends_as_before(program: Any, data: Any) -> None:
-    life = Life(program, World(is_kind=True), auto_checkpoint=True)
+@given(program=programs, crashes=st.sets(st.integers(1, 120), max_size=4), data=st.data())
+def test_a_run_that_goes_back_to_any_of_its_steps_ends_as_before(program: Any, crashes: set[int], data: Any) -> None:
+    life = Life(program, World(), auto_checkpoint=True)
+    life.world.crashes_at = crashes
     outcome, state = life.run()
+    life.world.crashes_at = set()
     before = ending(state)
     records = state.history.get_event_list()
     if not records:
