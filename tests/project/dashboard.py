@@ -16,6 +16,7 @@ class Dashboard:
 
     def __init__(self, var_dir: Path, port: int, **environment: str) -> None:
         self.address = f"http://127.0.0.1:{port}/"
+        self.environment = environment
         self.process = start(var_dir, port, **environment)
         self.lines: list[str] = []
         while not any("Ctrl-C stops everything" in line for line in self.lines):
