@@ -2,7 +2,8 @@
 
 import json
 import uuid
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import or_
 from typing import Any, ClassVar, cast
 from urllib.parse import urlencode
 
@@ -65,14 +66,12 @@ class ReadOnlyAdmin(admin.ModelAdmin):
         text = search_term.strip().replace("\x00", "")
         if not text:
             return queryset, False
-        ids = _id_range(text)
-        found = Q()
-        if ids is not None:
-            for column in self.id_columns:
-                found |= Q(**{f"{column}__range": ids})
-        if ids is None or ids[0] != ids[1]:
-            found |= self.search(text)
-        return (queryset.filter(found) if found else queryset.none()), False
+        if ids := _id_range(text):
+            by_id = queryset.filter(reduce(or_, (Q(**{f"{column}__range": ids}) for column in self.id_columns), Q()))
+            # Words are looked for only then: that reads every row.
+            if self.id_columns and (ids[0] == ids[1] or by_id.exists()):
+                return by_id, False
+        return queryset.filter(self.search(text)), False
 
     def search(self, text: str) -> Q:
         found = Q()

@@ -6,12 +6,12 @@ from uuid import UUID
 
 from django.contrib import admin, messages
 from django.contrib.admin.actions import delete_selected as confirm_and_delete
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Q, QuerySet
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from recovery.admin.filters import PipelineFilter, TagFilter
+from recovery.admin.filters import CreatedFilter, PipelineFilter, TagFilter
 from recovery.admin.reading import ReadOnlyAdmin, link, preformatted, rows_of
 from recovery.errors import StateHeld
 from recovery.models import AuditEntry, Checkpoint, State, Tag
@@ -27,7 +27,7 @@ class StateAdmin(ReadOnlyAdmin):
     list_per_page = PREVIEW_AT_MOST
     list_max_show_all = PREVIEW_AT_MOST
     list_display = ("about", "status", "pipeline", "all_tags", "updated_at", "created_at", "head", "page")
-    list_filter = ("status", PipelineFilter, TagFilter, "updated_at", "created_at")
+    list_filter = ("status", PipelineFilter, TagFilter, "updated_at", ("created_at", CreatedFilter))
     ordering = ("-updated_at", "-id")
     sortable_by = ("updated_at",)
     id_columns = ("id",)
@@ -46,8 +46,7 @@ class StateAdmin(ReadOnlyAdmin):
         return cast(Any, super().get_queryset(request)).for_lists().defer("error")
 
     def search(self, text: str) -> Q:
-        tagged = Tag.objects.filter(state=OuterRef("pk"), tag__icontains=text)
-        return super().search(text) | Q(Exists(tagged))
+        return super().search(text) | Q(pk__in=Tag.objects.filter(tag__icontains=text).values("state"))
 
     def view_on_site(self, obj: State) -> str:
         return reverse("recovery:state", args=[obj.pk])

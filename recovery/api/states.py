@@ -41,9 +41,11 @@ class RunToStart(Schema):
 @router.get("", response=StatePage)
 def list_states(request: HttpRequest, filters: Query[StateFilters]) -> dict[str, Any]:
     """Newest first by `updated_at`. `tag` may be given several times: all of them."""
-    states = (
-        State.objects.for_lists().defer("error").select_related("started_by").tagged(list(dict.fromkeys(filters.tag)))
-    )
+    states = State.objects.for_lists().defer("error").select_related("started_by")
+    if filters.tag:
+        first, *others = dict.fromkeys(filters.tag)
+        # A join for the first, which is unique for each state: it begins at the states of that tag.
+        states = states.filter(tags__tag=first).tagged(others)
     if filters.status:
         states = states.with_status(filters.status)
     if filters.pipeline:

@@ -318,7 +318,7 @@ def test_an_artifact_names_the_states_that_use_it(browser, run_until_it_waits):
     states = [run_until_it_waits(), run_until_it_waits()]
     page = read(browser.get(f"/admin/recovery/artifact/{Artifact.objects.get().pk}/change/"))
     links = {one.attrs["href"] for one in page.one("div", id="content-main").all("a")}
-    assert links == {f"{STATES}{state.pk}/change/" for state in states}
+    assert {one for one in links if one.startswith(STATES)} == {f"{STATES}{state.pk}/change/" for state in states}
 
 
 # ---- Deleting ----
