@@ -12,6 +12,7 @@ from typing import Any
 from django.conf import settings
 from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from recovery import pipelines
@@ -47,21 +48,30 @@ def work_on_state(state_id: uuid.UUID) -> None:
 
 
 def _do_due_jobs(lease: Lease) -> None:
-    jobs = list(Resumption.objects.due(timezone.now()).filter(state_id=lease.state_id).order_by("created_at", "pk"))
-    ids = [job.pk for job in jobs]
-    Resumption.objects.filter(pk__in=ids).update(
-        status=Resumption.Status.RUNNING, started_at=timezone.now(), fence=lease.fence
-    )
+    ids = _take_due_jobs(lease)
     try:
         _run(lease, ids)
     except PipelineGone as reason:
-        _end_jobs(ids, Resumption.Status.BLOCKED, str(reason))
-    except StaleWriterError:
+        _end_jobs(lease, ids, Resumption.Status.BLOCKED, str(reason))
+    except (LeaseLost, StaleWriterError):
         raise
     except Exception as error:
         # Not the pipeline's own failure, which is an outcome: reading, writing or the database failed.
         logger.exception("state %s could not be run", lease.state_id)
-        _try_later(jobs, error)
+        _try_later(lease, ids, error)
+
+
+def _take_due_jobs(lease: Lease) -> list[int]:
+    """Raises `LeaseLost` to a holder that slept too long: the jobs may be done by now, and must not be due again."""
+    with transaction.atomic():
+        if not State.objects.select_for_update(no_key=True).filter(pk=lease.state_id, fence=lease.fence):
+            raise LeaseLost(f"state {lease.state_id} was taken over")
+        jobs = Resumption.objects.due(timezone.now()).filter(state_id=lease.state_id).order_by("created_at", "pk")
+        ids = list(jobs.values_list("pk", flat=True))
+        Resumption.objects.filter(pk__in=ids).update(
+            status=Resumption.Status.RUNNING, started_at=timezone.now(), fence=lease.fence
+        )
+    return ids
 
 
 def _run(lease: Lease, job_ids: list[int]) -> None:
@@ -122,28 +132,34 @@ def _finish(lease: Lease, state: ExecutionState, outcome: RunOutcome, job_ids: l
             supersede_open_requests(lease.state_id)
         failed = status is StateStatus.FAILED
         _end_jobs(
+            lease,
             job_ids,
             Resumption.Status.FAILED if failed else Resumption.Status.DONE,
             _storable(f"{type(error).__name__}: {error}") if error else "",
         )
 
 
-def _end_jobs(job_ids: list[int], status: str, error: str = "") -> None:
-    Resumption.objects.filter(pk__in=job_ids).update(status=status, finished_at=timezone.now(), last_error=error)
+def _jobs(lease: Lease, job_ids: list[int]) -> QuerySet[Resumption]:
+    """Those of `job_ids` that are still this holder's to write."""
+    return Resumption.objects.filter(pk__in=job_ids, fence=lease.fence, state__fence=lease.fence)
 
 
-def _try_later(jobs: list[Resumption], error: Exception) -> None:
+def _end_jobs(lease: Lease, job_ids: list[int], status: str, error: str = "") -> None:
+    _jobs(lease, job_ids).update(status=status, finished_at=timezone.now(), last_error=error)
+
+
+def _try_later(lease: Lease, job_ids: list[int], error: Exception) -> None:
     """Once more in a while, and then twice that; in the end the page offers to retry."""
     words = _storable(f"{type(error).__name__}: {error}")
-    for job in jobs:
-        job.attempts += 1
-        job.last_error = words
-        if job.attempts >= settings.RECOVERY["RESUME_MAX_ATTEMPTS"] or isinstance(error, RhAgentsError):
-            job.status, job.finished_at = Resumption.Status.FAILED, timezone.now()
+    for job_id, before in list(_jobs(lease, job_ids).values_list("pk", "attempts")):
+        attempts = before + 1
+        changes: dict[str, Any] = {"attempts": attempts, "last_error": words}
+        if attempts >= settings.RECOVERY["RESUME_MAX_ATTEMPTS"] or isinstance(error, RhAgentsError):
+            changes |= {"status": Resumption.Status.FAILED, "finished_at": timezone.now()}
         else:
-            job.status = Resumption.Status.PENDING
-            job.not_before = timezone.now() + timedelta(seconds=2.0**job.attempts)
-        job.save(update_fields=["attempts", "last_error", "status", "finished_at", "not_before"])
+            not_before = timezone.now() + timedelta(seconds=2.0**attempts)
+            changes |= {"status": Resumption.Status.PENDING, "not_before": not_before}
+        _jobs(lease, [job_id]).update(**changes)
 
 
 def _storable(words: str) -> str:
