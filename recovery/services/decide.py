@@ -27,6 +27,8 @@ from recovery.services.questions import (
 from rh_agents.core.approvals import Answer, Question, complete_answer
 from rh_agents.core.serialization import encode, to_plain
 
+LONGEST_KEY = 200
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -61,6 +63,7 @@ def decide(
         PipelineGone: the run could not go on with it as things are; nothing was written.
         ApprovalRequest.DoesNotExist: there is no such request.
     """
+    _check_texts(kind=kind, comment=comment, channel=channel, idempotency_key=idempotency_key)
     with transaction.atomic():
         request = _lock(request_id)
         version = current_version(request)
@@ -72,6 +75,20 @@ def decide(
         _record_refusal(refusal, by, kind, version, comment, channel)
     # After the commit: a refusal is part of the record.
     raise refusal
+
+
+def _check_texts(**texts: str) -> None:
+    """A refusal is recorded too, so what no database holds must not get as far as that."""
+    errors = {}
+    for name, text in texts.items():
+        if "\x00" in text:
+            errors[name] = ["It holds a NUL character."]
+        elif any("\ud800" <= letter <= "\udfff" for letter in text):
+            errors[name] = ["It holds half of a character (a lone surrogate)."]
+    if len(texts["idempotency_key"]) > LONGEST_KEY:
+        errors["idempotency_key"] = [f"It is longer than {LONGEST_KEY} characters."]
+    if errors:
+        raise InvalidInput(errors, "the decision")
 
 
 def _lock(request_id: uuid.UUID) -> ApprovalRequest:
@@ -207,8 +224,6 @@ def _answer(question: Question | None, kind: str, proposal: Any, response: Any, 
     offered = [str(one) for one in question.allowed_kinds] if question else MANUAL_KINDS
     if kind not in offered:
         raise InvalidInput({"kind": [f"{kind!r} is not offered here; there are: {', '.join(offered)}"]}, "the decision")
-    if "\x00" in comment:
-        raise InvalidInput({"comment": ["It holds a NUL character."]}, "the decision")
     if question is not None and not comment.strip():
         needs_comment = {choice.kind for choice in question.choices if choice.comment_required}
         if kind in needs_comment:
