@@ -12,7 +12,7 @@ from pydantic import BaseModel, RootModel, SecretBytes, SecretStr
 from recovery.rendering.literals import quoted, scalar_literal
 
 INDENT: Final = "  "
-INLINE_LENGTH: Final = 88
+INLINE_LENGTH: Final = 110
 
 
 @dataclass(frozen=True, slots=True)
