@@ -1,0 +1,59 @@
+"""The list of states: every run, newest first, by filters that live in the address."""
+
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpResponse
+from django.urls import reverse
+from django.views.decorators.http import require_safe
+
+from recovery import pipelines
+from recovery.models import State
+from recovery.permissions import why_not_start
+from recovery.rendering.marks import STATE_MARKS
+from recovery.views.parts import PageRequest, render_part
+from recovery.views.state_filters import StateFilters, page_of
+
+PAGE_SIZE = 30
+
+
+@login_required
+@require_safe
+def show_states(request: PageRequest) -> HttpResponse:
+    filters = StateFilters.of(request.GET)
+    states = filters.narrow(State.objects.for_lists().defer("error"))
+    rows, newer, older, lost_place = page_of(states, filters, PAGE_SIZE)
+    left, notices = _left(filters)
+    context: dict[str, Any] = {
+        "filters": filters,
+        "rows": [(state, _title(state), _compare_url(state, filters)) for state in rows],
+        "newer_url": filters.url(before=newer) if newer else "",
+        "older_url": filters.url(after=older) if older else "",
+        "is_top": not (filters.after or filters.before) or bool(lost_place),
+        "left": left,
+        "left_title": _title(left) if left else "",
+        "notices": [*filters.notices, *notices, *([lost_place] if lost_place else [])],
+        "statuses": [(status, STATE_MARKS[status].word) for status in State.Status.values],
+        "pipeline_names": [one.name for one in pipelines.all_pipelines()],
+        "may_start": not why_not_start(request.user),
+    }
+    return render_part(request, "recovery/states.html", "list", context)
+
+
+def _left(filters: StateFilters) -> tuple[State | None, list[str]]:
+    """The first side of a comparison that is being chosen."""
+    if not filters.left:
+        return None, []
+    left = State.objects.only("id", "pipeline", "description").filter(pk=filters.left).first()
+    return left, [] if left else [f"There is no state {filters.left} to compare with."]
+
+
+def _compare_url(state: State, filters: StateFilters) -> str:
+    """To the comparison if this is its second side, else to the same list with this as its first."""
+    if not filters.left:
+        return filters.url(left=str(state.pk))
+    return reverse("recovery:compare", query={"left": filters.left, "right": state.pk})
+
+
+def _title(state: State) -> str:
+    return state.description.strip().split("\n")[0][:300] or f"{state.pipeline or 'State'} {state.short_id}"
