@@ -20,6 +20,7 @@ STATE_MARKS = {
     "cancelled": Mark("Cancelled", "circle-slash"),
 }
 STEP_MARKS = {
+    "running": Mark("Running", "loader-circle", "accent"),
     "started": Mark("Unfinished", "circle-dashed"),
     "completed": Mark("Completed", "circle-check", "ok"),
     "failed": Mark("Failed", "circle-x", "bad"),

@@ -1,6 +1,6 @@
 """The steps of a run as a tree by their addresses; a parent that has no record yet is there for its children."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -89,7 +89,8 @@ class StepTree:
                 step = steps[attempt.address] = Step(attempt.address, _path(attempt.address))
             step.attempts.append(attempt)
         for step in steps.values():
-            step.attempts.sort(key=lambda one: (one.attempt, one.position))
+            if len(step.attempts) > 1:
+                step.attempts.sort(key=lambda one: (one.attempt, one.position))
         self.roots: list[Step] = []
         _Parents(steps.values()).give(steps.values())
         for step in steps.values():
@@ -135,12 +136,18 @@ class StepTree:
 
     def _measure(self, now: float) -> None:
         for step in reversed(self.steps):
-            is_open = bool(step.attempts) and step.attempts[-1].status == ExecutionStatus.AWAITING
-            starts = [one.started_at for one in step.attempts] + [child.start for child in step.children]
-            ends = [one.ended_at for one in step.attempts] + [child.end for child in step.children]
-            step.start = min(starts)
-            step.end = max(*ends, now) if is_open else max(ends)
-            step.has_open_question = is_open or any(child.has_open_question for child in step.children)
+            newest = step.newest
+            if newest is not None:
+                step.start, step.end = newest.started_at, newest.ended_at
+                if newest.status == ExecutionStatus.AWAITING:
+                    step.has_open_question, step.end = True, max(step.end, now)
+            else:
+                step.start, step.end = step.children[0].start, step.children[0].end
+            for attempt in step.attempts[:-1]:
+                step.start, step.end = min(step.start, attempt.started_at), max(step.end, attempt.ended_at)
+            for child in step.children:
+                step.start, step.end = min(step.start, child.start), max(step.end, child.end)
+                step.has_open_question = step.has_open_question or child.has_open_question
 
 
 def _failed_inside(step: Step) -> bool:
@@ -151,22 +158,25 @@ class _Parents:
     """Who called whom. Two steps of one name and different types share a path: the children of the second carry its
     type in theirs, as in `search(tool_call)::fetch::tool_call`."""
 
-    def __init__(self, steps: Iterable[Step]) -> None:
+    def __init__(self, steps: Collection[Step]) -> None:
         self._called_from = {step.address: caller_path(step.address, step.attempts[-1].actor) for step in steps}
         used = set(self._called_from.values())
         self._owners: dict[Path, Step] = {}
         for step in steps:
             if step.is_decision:
                 continue  # A question calls nothing.
-            typed = _typed(step)
-            self._owners[typed] = step
-            if step.path not in self._owners or (_typed(self._owners[step.path]) in used and typed not in used):
-                self._owners[step.path] = step
+            first = self._owners.setdefault(step.path, step)
+            if first is step:
+                continue
+            # Which of them was called first nobody wrote down, but whose children carry a type is seen.
+            if _typed(first) in used and _typed(step) not in used:
+                self._owners[step.path], step = step, first
+            self._owners[_typed(step)] = step
         for path in sorted(used, key=len):
             if path and path not in self._owners:
                 self._owners[path] = Step(SEPARATOR.join(path), path, parent=self._above(path))
 
-    def give(self, steps: Iterable[Step]) -> None:
+    def give(self, steps: Collection[Step]) -> None:
         for step in steps:
             step.parent = self._owners.get(self._called_from[step.address])
 

@@ -12,6 +12,7 @@ from recovery.rendering import quantities
 _BAND_WIDTH = 14.0
 _BANDS_WIDTH = 42.0
 _ROOM_FOR_WORDS = 13.0
+_WORDS_AT_MOST = len("1 h 12 min")
 _ROOM_FOR_A_WORD = 8.0
 _APART = 7.0
 
@@ -132,6 +133,11 @@ class TimeAxis:
             if one.stop
         ]
 
+    @property
+    def work_end_x(self) -> float:
+        """Where the last work ends: before a stop that lasts until now."""
+        return next((one.x + one.width for one in reversed(self._segments) if not one.stop), 0.0)
+
     def x(self, moment: float) -> float:
         return self._at(moment).x_at(moment)
 
@@ -149,15 +155,17 @@ class TimeAxis:
 
     def ticks(self) -> list[Tick]:
         """Of work time, at round numbers, where they stand clear of each other and of the bands."""
-        taken = [0.0, 100.0, *(band.x + band.width / 2 for band in self.bands)]
+        taken = [(0.0, _APART), (self.work_end_x, _APART + len(quantities.duration(self.work_s)) / 2)]
+        # Two labels beside each other: half of either, and a gap.
+        taken += [(one.x + one.width / 2, max(_APART, len(one.label) + 1.5)) for one in self.bands]
         ticks = []
         step = _tick_step(self.work_s)
         for number in range(1, _TICKS_AT_MOST + 1):
             if number * step >= self.work_s:
                 break
             x = self._x_of_work(number * step)
-            if all(abs(x - other) >= _APART for other in taken):
-                taken.append(x)
+            if all(abs(x - other) >= apart for other, apart in taken):
+                taken.append((x, _APART))
                 ticks.append(Tick(x, quantities.duration(number * step).replace(".0 s", " s")))
         return ticks
 
@@ -195,8 +203,9 @@ def _segments(start: float, end: float, stops: list[Stop]) -> Iterator[_Segment]
 
 def _band_label(segment: _Segment) -> str:
     seconds = segment.end - segment.start
-    if segment.width >= _ROOM_FOR_WORDS:
-        return quantities.duration(seconds)
+    words = quantities.duration(seconds)
+    if segment.width >= _ROOM_FOR_WORDS and len(words) <= _WORDS_AT_MOST:
+        return words
     return quantities.span(seconds) if segment.width >= _ROOM_FOR_A_WORD and seconds >= 1 else ""
 
 

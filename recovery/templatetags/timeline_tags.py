@@ -11,6 +11,9 @@ from recovery.rendering.timeline import Bar, Timeline
 
 register = template.Library()
 
+# In percent: a label at the end of the work that is nearer to its beginning would lie on that of the beginning.
+_ROOM_FOR_END = 12
+
 # Class, and where it stands in the height of a row.
 _SHAPES = {
     "work": 'class="bar" y="11" height="8" rx="2"',
@@ -26,12 +29,13 @@ def timeline_scale(timeline: Timeline) -> SafeString:
     axis = timeline.axis
     return format_html(
         '<svg class="waterfall" role="img" aria-label="{}">{}<text x="0" y="19">0 s</text>{}{}'
-        '<text x="100%" y="19" text-anchor="end">{}</text></svg>',
+        '<text x="{}" y="19" text-anchor="end">{}</text></svg>',
         _in_words(timeline),
         _bands(timeline),
         _labels((tick.x, tick.label) for tick in timeline.ticks),
         _labels((band.middle, band.label) for band in timeline.bands if band.label),
-        quantities.duration(axis.work_s) if axis.work_s else "",
+        f"{axis.work_end_x:.2f}%",
+        quantities.duration(axis.work_s) if axis.work_end_x > _ROOM_FOR_END else "",
     )
 
 

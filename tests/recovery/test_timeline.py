@@ -204,7 +204,7 @@ def test_work_is_to_scale_on_both_sides_of_a_band_of_fixed_width():
     axis = TimeAxis(0, 1040, [Stop(10, 1010, True)])
     assert axis.work_s == 40
     assert axis.waiting_s == 1000
-    assert axis.bands == [Band(x=21.5, width=14, is_waiting=True, duration_s=1000, label="16 min 40 s")]
+    assert axis.bands == [Band(x=21.5, width=14, is_waiting=True, duration_s=1000, label="16 min")]
     assert [axis.x(moment) for moment in (0, 5, 10, 510, 1010, 1025, 1040)] == pytest.approx(
         [0, 10.75, 21.5, 28.5, 35.5, 67.75, 100]
     )
