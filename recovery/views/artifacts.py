@@ -1,0 +1,112 @@
+"""Artifacts of a state, results and values that were too large for a row among them: to look at, to download."""
+
+import re
+import uuid
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.core.files.storage import storages
+from django.http import FileResponse, Http404, HttpResponse, HttpResponseBase
+from django.shortcuts import get_object_or_404, render
+from django.views.decorators.http import require_safe
+
+from recovery.models import Artifact, ArtifactRef, Event, State, StorageEntry
+from recovery.views.kept import preview_of
+from recovery.views.parts import PageRequest, render_part
+from recovery.views.state_timeline import step_url
+from recovery.views.viewed import Viewed
+
+# As a page of ours these would be text or a picture at most; everything else comes as bytes without a type.
+_HARMLESS = re.compile(
+    r"text/(plain|csv|markdown|tab-separated-values)|application/(json|pdf)|image/(png|jpeg|gif|webp)"
+)
+_NOT_IN_FILE_NAMES = re.compile(r"[\x00-\x1f\x7f/\\:*?\"<>|]+")
+_EXTENSIONS = {"application/json": ".json", "text/plain": ".txt", "text/csv": ".csv", "text/markdown": ".md"}
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """An artifact of a state under the name that the state has for it; `artifact` is `None` if it is not kept here."""
+
+    state: State
+    artifact_id: str
+    artifact: Artifact | None
+    name: str
+    media_type: str
+    owner: str = ""
+
+
+@login_required
+@require_safe
+def show_artifact(request: PageRequest, pk: uuid.UUID, artifact_id: str) -> HttpResponse:
+    """An artifact that the state refers to, or referred to at an earlier checkpoint."""
+    named = _named(pk, artifact_id, request.GET.get("key", ""))
+    context = {
+        "named": named,
+        "preview": preview_of(named.artifact, named.media_type),
+        "owner_url": step_url(Viewed(named.state), named.owner) if named.owner else "",
+    }
+    return render_part(request, "recovery/artifact.html", "preview", context)
+
+
+@login_required
+@require_safe
+def download_artifact(request: PageRequest, pk: uuid.UUID, artifact_id: str) -> HttpResponseBase:
+    named = _named(pk, artifact_id, request.GET.get("key", ""))
+    if named.artifact is None:
+        raise Http404(f"the artifact {artifact_id} is not kept here")
+    try:
+        return _attachment(named.artifact, named.name, named.media_type)
+    except FileNotFoundError:
+        context = {"named": named, "preview": preview_of(named.artifact, named.media_type), "is_part": False}
+        return render(request, "recovery/artifact.html", context, status=404)
+
+
+def _named(state_id: uuid.UUID, artifact_id: str, key: str) -> Named:
+    """Raises Http404 if nothing of the state ever referred to the artifact."""
+    state = get_object_or_404(State.objects.only("id", "pipeline", "description", "status", "head"), pk=state_id)
+    artifact = Artifact.objects.filter(pk=artifact_id).first()
+    refs = ArtifactRef.objects.filter(state=state, artifact_id=artifact_id).order_by("-added_in")
+    ref = (refs.filter(key=key).first() if key and "\x00" not in key else None) or refs.first()
+    if ref is not None:
+        return Named(state, artifact_id, artifact, ref.key, ref.media_type, ref.owner)
+    event = Event.objects.filter(state=state, result_artifact=artifact_id).only("address").first()
+    if event is not None:
+        return Named(state, artifact_id, artifact, f"Result of {event.address}", "application/json", event.address)
+    entry = StorageEntry.objects.filter(state=state, artifact=artifact_id).only("key", "owner").first()
+    if entry is not None:
+        return Named(state, artifact_id, artifact, entry.key, "application/json", entry.owner)
+    raise Http404(f"state {state_id} has no artifact {artifact_id}")
+
+
+def _attachment(artifact: Artifact, name: str, media_type: str) -> FileResponse:
+    """The bytes as a file to keep. No browser takes it for a page of ours, whatever it holds.
+
+    Raises:
+        FileNotFoundError: the file is gone from the storage.
+    """
+    essence = (media_type or artifact.media_type).partition(";")[0].strip().lower()
+    is_inline = artifact.inline is not None
+    # FileResponse says nothing of a file name unless it is given something to read from.
+    content: Any = BytesIO(artifact.read()) if is_inline else storages["artifacts"].open(artifact.file_name, "rb")
+    response = FileResponse(
+        content,
+        as_attachment=True,
+        filename=_file_name(name, essence if artifact.codec != "json" else "application/json"),
+        content_type=essence if _HARMLESS.fullmatch(essence) else "application/octet-stream",
+    )
+    response["Content-Length"] = artifact.size
+    response["X-Content-Type-Options"] = "nosniff"
+    response["Content-Security-Policy"] = "default-src 'none'; sandbox"
+    response["Cross-Origin-Resource-Policy"] = "same-origin"
+    response["Cache-Control"] = "private, no-store"
+    return response
+
+
+def _file_name(name: str, media_type: str) -> str:
+    """A name that every system takes, with the extension that a reader expects."""
+    words = _NOT_IN_FILE_NAMES.sub("_", name).strip(" .")[:120] or "artifact"
+    extension = _EXTENSIONS.get(media_type, "")
+    return words if "." in words[1:] and not words.startswith("Result of") else words + extension
