@@ -1,15 +1,10 @@
 """Addresses of the app."""
 
-from django.http import Http404, HttpRequest, HttpResponse  # noqa: TID251
 from django.urls import URLPattern, URLResolver, path
 
-from recovery.views import inbox, requests
+from recovery.views import artifacts, compare, inbox, pipelines, requests, state, states, steps
 
 app_name = "recovery"
-
-
-def soon(request: HttpRequest, **parts: str) -> HttpResponse:
-    raise Http404("this page is not there yet")
 
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -19,11 +14,17 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("requests/<uuid:pk>/", requests.show_request, name="request"),
     path("requests/<uuid:pk>/decide/", requests.decide_request, name="decide"),
     path("requests/<uuid:pk>/progress/", requests.show_progress, name="progress"),
-    path("states/", soon, name="states"),
-    path("states/<uuid:pk>/", soon, name="state"),
+    path("states/", states.show_states, name="states"),
+    path("states/<uuid:pk>/", state.show_state, name="state"),
+    path("states/<uuid:pk>/news/", state.state_news, name="state_news"),
+    path("states/<uuid:pk>/steps/<int:position>/", steps.show_step, name="step"),
+    path("states/<uuid:pk>/storage/<int:entry_id>/", steps.show_storage_entry, name="storage_entry"),
+    path("states/<uuid:pk>/artifacts/<str:artifact_id>/", artifacts.show_artifact, name="artifact"),
+    path(
+        "states/<uuid:pk>/artifacts/<str:artifact_id>/download/", artifacts.download_artifact, name="artifact_download"
+    ),
     path("states/<uuid:pk>/retry/", requests.retry_run, name="retry"),
-    path("states/<uuid:pk>/artifacts/<str:artifact_id>/", soon, name="artifact"),
-    path("compare/", soon, name="compare"),
-    path("pipelines/", soon, name="pipelines"),
-    path("pipelines/<path:name>/", soon, name="pipeline"),
+    path("compare/", compare.compare, name="compare"),
+    path("pipelines/", pipelines.show_pipelines, name="pipelines"),
+    path("pipelines/<path:name>/", pipelines.show_pipeline, name="pipeline"),
 ]

@@ -264,7 +264,7 @@ def markdown(text: str) -> SafeString:
 # Which entry of the navigation a page belongs to, where that is not the page itself.
 _SECTIONS = {
     "inbox": {"request", "decide", "progress"},
-    "states": {"state", "compare", "artifact"},
+    "states": {"state", "compare", "artifact", "step", "storage_entry"},
     "pipelines": {"pipeline"},
 }
 
