@@ -16,6 +16,7 @@ from rh_agents.core.types import ExecutionStatus
 COUNT_AT_MOST = 99
 OPTIONS_AT_MOST = 200
 DECIDERS_AT_MOST = 5
+DECISIONS_AT_MOST = 100
 DECIDE = "recovery.decide_approvalrequest"
 
 _UNUSED_OF_STATE = ("description", "input", "output", "error", "custom_data", "generations", "resolution_text")
@@ -139,10 +140,12 @@ def _events_when_asked(request: ApprovalRequest, addresses: Sequence[str]) -> di
 
 
 def decisions_of(request: ApprovalRequest) -> list[Decision]:
-    """In the order they came, refused ones too, each with its person and what it settled."""
-    return list(
-        request.decisions.select_related("actor", "resolution", "resolution__resumption").order_by("created_at", "pk")
-    )
+    """In the order they came, refused ones too, each with its person and what it settled; of very many refused ones
+    the newest."""
+    decisions = request.decisions.select_related("actor", "resolution").defer("resolution__answer")
+    # Accepted ones sort first: their `refusal` is empty.
+    kept = decisions.order_by("refusal", "-created_at", "-pk")[:DECISIONS_AT_MOST]
+    return sorted(kept, key=lambda decision: (decision.created_at, decision.pk))
 
 
 def newest_job(request: ApprovalRequest) -> Resumption | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from recovery.forms import Change, ModelForm, form_for
+from recovery.forms.fields import Node
 from recovery.rendering.call import CallLine, call_lines
 from recovery.views.asked import Asked
 
@@ -123,7 +124,7 @@ class Entered:
                 form[inner].errors.extend(messages)
             except KeyError:
                 target = {"comment": self.comment_field}.get(head, "")
-                self.problems.extend(Problem(message, target) for message in messages)
+                self.problems.extend(Problem(message.removesuffix("."), target) for message in messages)
 
     @property
     def comment_field(self) -> str:
@@ -138,8 +139,26 @@ class Entered:
             forms = [form for form in (self.proposal, self.response) if form is not None and form.is_bound]
         nodes = [node for form in forms for node in form.invalid_fields if node.is_editable]
         fields = [Problem(node.full_label, node.id) for node in nodes]
-        whole = [Problem(message) for form in forms for message in form.non_field_errors]
+        whole = [Problem(message.removesuffix(".")) for form in forms for message in form.non_field_errors]
         return [*fields, *whole, *self.problems]
+
+    @property
+    def focus_id(self) -> str:
+        """Where the focus goes on after a row came or went or a field was put back: what was pressed is gone."""
+        form = next((form for form in (self.proposal, self.response) if form is not None and form.action), None)
+        if form is None:
+            return ""
+        verb, _, path = form.action.partition(" ")
+        parent, _, key = path.rpartition(".")
+        try:
+            node = form[parent if verb == "remove" else path]
+        except KeyError:
+            return ""
+        rows = _rows_in(node)
+        if not rows or verb not in ("add", "remove"):
+            return node.id
+        place = int(key) if verb == "remove" and key.isdecimal() else len(rows)
+        return rows[min(place, len(rows) - 1)].id
 
     def call(self) -> list[CallLine]:
         """What would run with what is entered, what differs from the run's own proposal marked."""
@@ -149,6 +168,11 @@ class Entered:
         else:
             value, errors = self.proposal.draft, self.proposal.errors
         return call_lines(asked.request.action, value, initial=asked.first_proposal, errors=errors)
+
+
+def _rows_in(node: Node) -> list[Node]:
+    """Those of the list that it is or holds, if there are any."""
+    return next((rows for one in node.walk() if (rows := getattr(one, "rows", None))), [])
 
 
 def _if_sent(data: Mapping[str, Any] | None, prefix: str) -> Mapping[str, Any] | None:

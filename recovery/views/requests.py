@@ -5,7 +5,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -38,16 +38,18 @@ def decide_request(request: PageRequest, pk: uuid.UUID) -> HttpResponse:
     asked = _asked(request, pk)
     entered = Entered(asked, request.POST)
     if entered.is_act:
-        return _page(request, asked, entered)
+        return _form_again(request, asked, entered)
     try:
         if not entered.is_valid():
             # Who was first matters more than what is not valid.
             _refuse_if_decided(asked.request)
-            return _page(request, asked, entered, status=422)
+            return _form_again(request, asked, entered, status=422)
         decide(pk, by=request.user, channel="web", **entered.act())
     except InvalidInput as invalid:
         entered.refuse(invalid.errors)
-        return _page(request, asked, entered, status=422)
+        return _form_again(request, asked, entered, status=422)
+    except (ApprovalRequest.DoesNotExist, State.DoesNotExist):
+        raise Http404("it was deleted meanwhile") from None
     except (NotAllowed, AlreadyResolved, StaleProposal, PipelineGone) as refused:
         refusal = Refusal.of(refused, entered)
         return _page(request, _asked(request, pk), refusal=refusal, status=refusal.status)
@@ -95,6 +97,20 @@ def _refuse_if_decided(approval: ApprovalRequest) -> None:
 
 def _asked(request: PageRequest, pk: uuid.UUID) -> Asked:
     return Asked.of(_visible(request, pk))
+
+
+def _form_again(request: PageRequest, asked: Asked, entered: Entered, *, status: int = 200) -> HttpResponse:
+    """The page with what was entered. htmx is given the forms and what follows from them, so that what else is open
+    on the page stays as it is; to look along while somebody types, it takes only what follows."""
+    context = page_of(asked, request.user, entered)
+    if not (wants_part(request) and context["may_decide"]):
+        return render_part(request, TEMPLATE, "request", context, status=status)
+    if "live" in request.POST:
+        return render_part(request, TEMPLATE, "follows", {**context, "is_live": True})
+    response = render_part(request, TEMPLATE, "entry", context, status=status)
+    response["HX-Retarget"] = "#entry"
+    response["HX-Reswap"] = "outerHTML"
+    return response
 
 
 def _page(
