@@ -31,7 +31,8 @@ class StateQuerySet(models.QuerySet["State"]):
         return self.filter(
             Q(description__icontains=text)
             | Q(pipeline__icontains=text)
-            | models.Exists(Tag.objects.filter(state=models.OuterRef("pk"), tag__icontains=text))
+            # Looked up once, not again for each state.
+            | Q(pk__in=Tag.objects.filter(tag__icontains=text).values("state"))
         )
 
     def newest_first(self) -> Self:
