@@ -210,5 +210,5 @@ def _said_plainly(key: uuid.UUID) -> Iterator[None]:
     """What the database refuses (two records of one attempt, too long a text) is a mistake of the caller."""
     try:
         yield
-    except (IntegrityError, DataError) as error:
+    except (IntegrityError, DataError, OverflowError) as error:
         raise ValueError(f"the changes to state {key} do not fit what is stored: {error}") from error
