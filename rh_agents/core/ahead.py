@@ -90,13 +90,10 @@ class Ahead:
                 seen = self._seen[slot]
                 if self._hidden.pop(slot, None) or seen is None or seen.seq < write.seq:
                     self._seen[slot] = write  # Never one that is covered: its cover is newer than all of them.
-                self._leave(slot, record)
-
-    def drop(self, record: EventRecord) -> None:
-        """The run went past this step without coming to it: its code has changed."""
-        for slot, _ in writes_of(record):
-            if slot in self._writers:
-                self._leave(slot, record)
+                self._writers[slot].pop(record.address, None)
+                if not self._writers[slot]:
+                    del self._writers[slot], self._seen[slot]
+                    self._covered.pop(slot, None)
 
     def release(self, frame: Frame) -> dict[Slot, Write]:
         """What `frame` wrote beneath steps that it never came to. It completed, so that counts after all."""
@@ -136,12 +133,6 @@ class Ahead:
                         if earlier is not None and earlier.seq < first[slot]:
                             _put_newer(stood, slot, earlier)
         return newest, stood
-
-    def _leave(self, slot: Slot, record: EventRecord) -> None:
-        self._writers[slot].pop(record.address, None)
-        if not self._writers[slot]:
-            del self._writers[slot], self._seen[slot]
-            self._covered.pop(slot, None)
 
 
 def writes_of(record: EventRecord) -> Iterator[tuple[Slot, Write]]:

@@ -88,9 +88,7 @@ class Attempt:
         state = self.state
         record = self._record(ExecutionStatus.COMPLETED)
         record.result_text = text
-        record.storage_writes, record.artifact_writes = state.storage.commit(
-            self.frame, state.writers_inside(self.frame)
-        )
+        record.storage_writes, record.artifact_writes = state.storage.commit(self.frame)
         state.finish_step(record, self.frame)
         return ExecutionResult(result, execution_time=record.execution_time)
 

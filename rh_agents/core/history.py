@@ -131,14 +131,11 @@ class HistorySet:
         paths = _paths(records)
         # A parent that ran again after a crash has a later position than the steps it kept: it began with them.
         began = self._beginnings(records, paths)
-        start, own = began[address], paths[address]
+        start = began[address]
 
         def is_later(record: EventRecord) -> bool:
-            return (
-                record.address == address
-                or own in self.callers(record)
-                or (record.position >= start and began[record.address] >= start)
-                or any(write.seq >= start for _, write in writes_of(record))
+            return (record.position >= start and began[record.address] >= start) or any(
+                write.seq >= start for _, write in writes_of(record)
             )
 
         later = [record for record in records if is_later(record)]

@@ -132,19 +132,10 @@ class ExecutionStore:
         self.unsaved_artifacts[identity] = encoded
         return artifact_reference(identity)
 
-    def commit(
-        self, frame: Frame, inside: Iterable[EventRecord]
-    ) -> tuple[dict[str, Write] | None, dict[str, Write] | None]:
-        """The step completed: what it wrote counts from now on. Its writes, for its record.
-
-        `inside` are the recorded writers among its own steps. Those that it did not come to, it never will.
-        """
-        if frame.is_rerun:
-            for record in inside:
-                self.ahead.drop(record)
-            for slot, write in self.ahead.release(frame).items():
-                frame.writes = frame.writes or {}
-                frame.writes.setdefault(slot, write)
+    def commit(self, frame: Frame) -> tuple[dict[str, Write] | None, dict[str, Write] | None]:
+        """The step completed: what it wrote counts from now on. Its writes, for its record."""
+        if frame.is_rerun and (beneath := self.ahead.release(frame)):
+            frame.writes = {**beneath, **(frame.writes or {})}
         if frame.writes is None:
             return None, None
         wrote: dict[bool, dict[str, Write]] = {STORAGE: {}, ARTIFACT: {}}

@@ -178,6 +178,22 @@ def test_the_same_state_may_be_answered_and_run_again_in_one_process(calls: Call
     assert calls == ["a"]
 
 
+def test_the_runner_starts_a_state_from_its_beginning_every_time(calls: Calls) -> None:
+    async def pipeline(input_data: Any, state: ExecutionState) -> Any:
+        result = await Step(calls.tool("a"))(input_data, None, state)
+        return result.result, (await state.ask(Question(key="go", title="Go?"))).approved
+
+    async def main() -> Any:
+        state = ExecutionState()
+        for _ in range(2):
+            assert (await run_pipeline(pipeline, 1, state)).status is StateStatus.AWAITING
+        state.answer("go::decision", YES)
+        return [(await run_pipeline(pipeline, 1, state)).output for _ in range(2)]
+
+    assert run(main()) == [(1, True), (1, True)]
+    assert calls == ["a"]
+
+
 def test_a_question_that_the_code_no_longer_asks_can_be_closed(kept: Kept) -> None:
     async def changed(input_data: Any, state: ExecutionState) -> str:
         return "no question any more"

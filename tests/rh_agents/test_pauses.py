@@ -89,6 +89,24 @@ def test_a_pause_swallowed_whole_by_a_handler_is_no_result_of_its_step(kept: Kep
     assert outcome.output == ("reject", False, Refund(order="A-17", amount=420))
 
 
+def test_a_pause_two_steps_further_in_swallowed_on_its_way_is_no_result_either(kept: Kept) -> None:
+    async def inner(input_data: Any, context: Any, state: ExecutionState) -> Any:
+        return await asks(None, state)
+
+    async def stubborn(input_data: Any, context: Any, state: ExecutionState) -> Any:
+        try:
+            return (await Step(Agent(name="inner", handler=inner))(1, None, state)).result[0]
+        except BaseException:
+            return "I know better"
+
+    async def pipeline(input_data: Any, state: ExecutionState) -> Any:
+        return (await Step(Agent(name="outer", handler=stubborn))(1, None, state)).result
+
+    outcome, state = kept.start(pipeline)
+    assert (outcome.status, addresses(state)) == (StateStatus.AWAITING, ["outer::inner::refund::decision"])
+    assert kept.resume(pipeline, state, {"outer::inner::refund::decision": YES})[0].output == "approve"
+
+
 def test_while_a_question_is_open_every_next_step_raises_again(kept: Kept, calls: Calls) -> None:
     async def pipeline(input_data: Any, state: ExecutionState) -> Any:
         await asyncio.gather(asks(None, state), return_exceptions=True)

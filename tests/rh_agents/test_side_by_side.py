@@ -75,6 +75,24 @@ def test_same_named_siblings_that_overlapped_never_get_each_others_results(kept:
     assert calls == ["fetch", "fetch"]
 
 
+def test_the_sibling_that_began_first_is_told_apart_too_when_the_other_did_not_finish(kept: Kept, calls: Calls) -> None:
+    order = ["x", "y"]
+
+    def work(name: str) -> str:
+        if name == "y":
+            raise ConnectionError("down")
+        return name
+
+    async def pipeline(input_data: Any, state: ExecutionState) -> Any:
+        steps = (Step(calls.tool("fetch", work))(name, None, state) for name in order)
+        return [repr(result) for result in await asyncio.gather(*steps, return_exceptions=True)]
+
+    _, state = kept.start(pipeline)
+    assert [str(record.status) for record in state.history] == ["completed", "failed"]
+    order.reverse()
+    assert "AmbiguousReplayError" in kept.resume(pipeline, state)[0].output[0]
+
+
 def test_same_named_siblings_that_overlapped_only_while_one_was_tried_again_are_told_apart_too(kept: Kept) -> None:
     order = ["x", "y"]
     failed: list[str] = []

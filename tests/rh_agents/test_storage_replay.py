@@ -1,5 +1,6 @@
 """What code sees of the storage when it runs again, and what going back restores."""
 
+import contextlib
 from typing import Any
 
 from rh_agents import (
@@ -7,6 +8,7 @@ from rh_agents import (
     ExecutionEvent,
     ExecutionState,
     Question,
+    RetryPolicy,
     StateStatus,
 )
 from rh_agents.core.runner import run_pipeline
@@ -108,6 +110,65 @@ def test_branches_that_add_to_one_total_lose_nothing_whichever_is_left(kept: Kep
         assert outcome.output == 1111 - 10**left
         down.clear()
         assert kept.resume(pipeline, state)[0].output == 1111
+
+
+def test_a_key_that_is_set_anew_in_each_turn_of_a_loop_is_seen_as_it_was_in_each(kept: Kept) -> None:
+    async def pipeline(input_data: Any, state: ExecutionState) -> Any:
+        seen = []
+        for number in range(3):
+            state.storage.set("parts", 100 * number)
+            await state.ask(Question(key="go", title=f"Turn {number}?"))
+            await Step(writer("add", add(1, "parts")))(1, None, state)
+            seen.append(state.storage.get("parts"))
+            state.storage.delete("parts")
+            seen.append(state.storage.get("parts"))
+        return seen
+
+    _, state = kept.start(pipeline)
+    for address in ("go::decision", "go::decision#2", "go::decision#3"):
+        outcome, state = kept.resume(pipeline, state, {address: YES})
+    assert outcome.output == [1, None, 101, None, 201, None]
+    assert kept.resume(pipeline, state)[0].output == outcome.output
+
+
+def test_an_agent_that_is_tried_again_sees_nothing_of_its_failed_attempt(kept: Kept) -> None:
+    outages = iter([False, True])
+
+    async def handler(input_data: Any, context: Any, state: ExecutionState) -> Any:
+        before = state.storage.get("total")
+        state.storage.set("total", 10)
+        if next(outages, False):
+            raise ConnectionError("down")
+        await Step(writer("add", add(1)))(1, None, state)
+        await state.ask(Question(key="go", title="Go on?"))
+        return before, state.storage.get("total")
+
+    async def pipeline(input_data: Any, state: ExecutionState) -> Any:
+        await Step(writer("start", put(7)))(1, None, state)
+        return (await Step(Agent(name="agent", handler=handler, retry=RetryPolicy(backoff=0)))(1, None, state)).result
+
+    _, state = kept.start(pipeline)
+    assert kept.resume(pipeline, state, {"agent::go::decision": YES})[0].output == (7, 11)
+
+
+def test_what_a_step_adds_that_had_failed_before_later_ones_is_seen_and_kept(kept: Kept) -> None:
+    outages = iter([True])
+
+    def shaky(storage: Any) -> None:
+        if next(outages, False):
+            fail(storage)
+
+    async def pipeline(input_data: Any, state: ExecutionState) -> Any:
+        state.storage.set("total", 0)
+        with contextlib.suppress(ConnectionError):
+            await Step(writer("shaky", shaky, add(10)))(1, None, state)
+        seen = state.storage.get("total")
+        await Step(writer("sure", add(1)))(1, None, state)
+        await state.ask(Question(key="go", title="Go on?"))
+        return seen, state.storage.get("total")
+
+    _, state = kept.start(pipeline)
+    assert kept.resume(pipeline, state, {"go::decision": YES})[0].output == (11, 11)
 
 
 def test_a_write_outside_of_any_step_runs_again_with_the_code_around_it(kept: Kept) -> None:
