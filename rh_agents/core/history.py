@@ -32,8 +32,9 @@ class HistorySet:
         self.open: dict[str, EventRecord] = {}
         self.attempts: dict[str, int] = {}
         self.writers: dict[Path, list[EventRecord]] = {}
-        # Where a step was called from, by its own path: of those with a tag, which looks like one more caller.
+        # Made when they are asked for.
         self._tagged: dict[Path, Path] | None = None
+        self._inside: dict[Path, list[EventRecord]] | None = None
         records = list(records)
         for record in records:
             self._keep(record)
@@ -46,8 +47,7 @@ class HistorySet:
         self._keep(record)
         if record.status is not ExecutionStatus.COMPLETED:
             return
-        if self._tagged is not None:
-            self._note_tag(record, self._tagged)
+        self._tagged = self._inside = None
         if record.storage_writes or record.artifact_writes:
             self._note_writer(record, self.callers(record) if frame is None else frame.callers())
 
@@ -72,22 +72,13 @@ class HistorySet:
         if record.address.count(SEPARATOR) == 1:
             return []
         if self._tagged is None:
-            self._tagged = {}
-            for completed in self.completed.values():
-                self._note_tag(completed, self._tagged)
+            self._tagged = _tagged(self.completed.values())
         found: list[Path] = []
         path = caller_path(record.address, record.actor)
         while path:
             found.append(path)
             path = self._tagged.get(path, path[:-1])
         return found
-
-    def _note_tag(self, record: EventRecord, tagged: dict[Path, Path]) -> None:
-        if f"{record.actor}{SEPARATOR}{record.event_type}" in record.address:
-            return  # Nearly all: there is no tag between the name and the type.
-        path, caller = path_of(record.address), caller_path(record.address, record.actor)
-        if len(path) - len(caller) > 1:
-            tagged[path] = caller
 
     def get_event_list(self) -> list[EventRecord]:
         """Every recorded attempt and open question, by position."""
@@ -107,8 +98,12 @@ class HistorySet:
 
     def inside(self, path: Path) -> list[EventRecord]:
         """The completed records of what ran inside of the step of that path, in the order they ended."""
-        found = [record for record in self.completed.values() if path in self.callers(record)]
-        return sorted(found, key=lambda record: record.started_at + record.execution_time)
+        if self._inside is None:
+            self._inside = {}
+            for record in sorted(self.completed.values(), key=lambda one: one.started_at + one.execution_time):
+                for caller in self.callers(record):
+                    self._inside.setdefault(caller, []).append(record)
+        return self._inside.get(path, [])
 
     def close(self, records: Iterable[EventRecord]) -> None:
         """Take `records` out of the history."""
@@ -152,6 +147,18 @@ class HistorySet:
             for path in self.callers(record):
                 inside[path] = min(record.position, inside.get(path, record.position))
         return {address: min(position, inside.get(paths[address], position)) for address, position in began.items()}
+
+
+def _tagged(records: Iterable[EventRecord]) -> dict[Path, Path]:
+    """Where a step was called from, by its own path: of those with a tag, which looks like one more caller."""
+    tagged: dict[Path, Path] = {}
+    for record in records:
+        if f"{record.actor}{SEPARATOR}{record.event_type}" in record.address:
+            continue  # Nearly all: there is no tag between the name and the type.
+        path, caller = path_of(record.address), caller_path(record.address, record.actor)
+        if len(path) - len(caller) > 1:
+            tagged[path] = caller
+    return tagged
 
 
 def _paths(records: list[EventRecord]) -> dict[str, Path]:

@@ -215,10 +215,12 @@ def test_going_back_restores_what_stood_there_before(kept: Kept) -> None:
             actions = [put(name), lambda s, name=name: s.set_artifact("file", name), put(1, f"only {name}")]
             await Step(writer(name, *actions))(1, None, state)
         await Step(writer("d", lambda s: s.delete("only a"), lambda s: s.delete_artifact("file")))(1, None, state)
+        await Step(writer("e", put(2, "only a")))(1, None, state)
 
     _, state = kept.start(pipeline)
-    assert kept.load(state).storage.data == {"total": "c", "only b": 1, "only c": 1}
+    assert kept.load(state).storage.data == {"total": "c", "only a": 2, "only b": 1, "only c": 1}
     for address, storage, file in (
+        ("e::tool_call", {"total": "c", "only b": 1, "only c": 1}, None),
         ("d::tool_call", {"total": "c", "only a": 1, "only b": 1, "only c": 1}, "c"),
         ("b::tool_call", {"total": "a", "only a": 1}, "a"),
         ("a::tool_call", {}, None),
