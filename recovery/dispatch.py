@@ -11,13 +11,16 @@ logger = logging.getLogger(__name__)
 WORK_ON_STATE = "recovery.work_on_state"
 
 
-def hand_over(state_id: uuid.UUID) -> None:
-    """Ask a worker, once the current transaction is committed, to look at the jobs of a state."""
-    transaction.on_commit(lambda: _send(state_id))
+def hand_over(state_id: uuid.UUID, *, expires_s: float | None = None) -> None:
+    """Ask a worker, once the current transaction is committed, to look at the jobs of a state.
+
+    After `expires_s` the message is worth nothing any more.
+    """
+    transaction.on_commit(lambda: _send(state_id, expires_s))
 
 
-def _send(state_id: uuid.UUID) -> None:
+def _send(state_id: uuid.UUID, expires_s: float | None) -> None:
     try:
-        current_app.signature(WORK_ON_STATE, args=[str(state_id)]).delay()
+        current_app.signature(WORK_ON_STATE, args=[str(state_id)]).apply_async(expires=expires_s)
     except Exception:  # the decision is committed whatever the broker does; the sweep hands it over again
         logger.warning("the broker did not take the work on state %s; the sweep will", state_id, exc_info=True)

@@ -1,5 +1,6 @@
 """The sweep: hands over again whatever was committed and never started. It is the guarantee, the broker only speed."""
 
+from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
 
@@ -20,5 +21,6 @@ def sweep() -> int:
     )
     found = list(dict.fromkeys(state_ids))
     for state_id in found:
-        dispatch.hand_over(state_id)
+        # While all workers are busy the next sweeps send it again: the queue must not grow by that.
+        dispatch.hand_over(state_id, expires_s=2 * settings.RECOVERY["SWEEP_S"])
     return len(found)
