@@ -77,4 +77,3 @@ def broken_links() -> Iterator[tuple[int, str]]:
     tail = AuditTail.objects.filter(pk=1).first()
     if (tail.number, tail.hash) != (previous_number, previous_hash) if tail else previous_number:
         yield previous_number, "is not the last that was written"
-

@@ -19,7 +19,7 @@ class NotRetryable(RecoveryError):
 
 
 def why_not_retry(state: State) -> str:
-    """"" if the run could be tried again."""
+    """Empty if the run could be tried again."""
     if not is_ours(state):
         return "This run belongs to a program of its own, which has to load the state."
     jobs = state.resumptions.order_by("-pk")
