@@ -270,9 +270,7 @@ _SECTIONS = {
 
 
 @register.simple_tag(takes_context=True)
-def nav_link(
-    context: template.Context, name: str, icon_name: str, label: str, count: str | None = None
-) -> SafeString:
+def nav_link(context: template.Context, name: str, icon_name: str, label: str, count: str | None = None) -> SafeString:
     """`count` of what waits, in words; empty for none, but there, so that news can be shown in its place."""
     match = getattr(context.get("request"), "resolver_match", None)
     here = match.url_name if match and match.app_name == "recovery" else ""
