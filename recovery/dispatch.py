@@ -21,6 +21,7 @@ def hand_over(state_id: uuid.UUID, *, expires_s: float | None = None) -> None:
 
 def _send(state_id: uuid.UUID, expires_s: float | None) -> None:
     try:
-        current_app.signature(WORK_ON_STATE, args=[str(state_id)]).apply_async(expires=expires_s)
+        options = {} if expires_s is None else {"expires": expires_s}
+        current_app.signature(WORK_ON_STATE, args=[str(state_id)]).apply_async(**options)
     except Exception:  # the decision is committed whatever the broker does; the sweep hands it over again
         logger.warning("the broker did not take the work on state %s; the sweep will", state_id, exc_info=True)
