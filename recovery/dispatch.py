@@ -2,6 +2,7 @@
 
 import logging
 import uuid
+from typing import Any
 
 from celery import current_app
 from django.db import transaction
@@ -21,7 +22,7 @@ def hand_over(state_id: uuid.UUID, *, expires_s: float | None = None) -> None:
 
 def _send(state_id: uuid.UUID, expires_s: float | None) -> None:
     try:
-        options = {} if expires_s is None else {"expires": expires_s}
+        options: dict[str, Any] = {} if expires_s is None else {"expires": expires_s}
         current_app.signature(WORK_ON_STATE, args=[str(state_id)]).apply_async(**options)
     except Exception:  # the decision is committed whatever the broker does; the sweep hands it over again
         logger.warning("the broker did not take the work on state %s; the sweep will", state_id, exc_info=True)
