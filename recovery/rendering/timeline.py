@@ -141,10 +141,12 @@ class Timeline:
         if step.is_decision:
             yield self._bar("wait", step.start, step.end)
             return
-        if step.children and len(step.attempts) < 2:
+        attempts = step.attempts
+        if step.children:
+            # It was at work from its first child on, whatever of that is recorded; only what failed stands out.
             yield from self._split("work", step.start, self.axis.end if status == "running" else step.end)
-            return
-        for attempt in step.attempts:
+            attempts = [one for one in attempts if one.is_failed] if len(attempts) > 1 else []
+        for attempt in attempts:
             yield from self._split("failed" if attempt.is_failed else "work", attempt.started_at, attempt.ended_at)
 
     def _split(self, kind: str, start: float, end: float) -> Iterable[Bar]:

@@ -232,7 +232,7 @@ def test_a_run_that_only_waits_is_all_band():
     [
         (24.2, ["5 s", "10 s", "15 s", "20 s"]),
         (0.9, ["0.2 s", "0.4 s", "0.6 s", "0.8 s"]),
-        (3900, ["15 min", "30 min", "45 min", "1 h"]),
+        (3900, ["15 min", "30 min", "45 min"]),
         (0, []),
     ],
 )
@@ -283,6 +283,18 @@ def test_waiting_is_no_work_of_the_caller_around_it():
     assert [bar.kind for bar in parent.bars] == ["work", "stopped", "work"]
     assert question.duration_s == 86
     assert [bar.kind for bar in question.bars] == ["wait"]
+
+
+def test_a_caller_that_was_tried_again_is_at_work_from_its_first_child_on():
+    parent, _ = rows(
+        attempt("plan::agent_call", 5, 2, position=5, status="failed"),
+        attempt("plan::agent_call", 9, 1, position=9, number=2),
+        attempt("plan::a::tool_call", 0, 4, position=1),
+    )
+    assert [(bar.kind, bar.x, bar.width) for bar in parent.bars] == [
+        ("work", "0.00%", "100.00%"),
+        ("failed", "50.00%", "20.00%"),
+    ]
 
 
 def test_an_open_question_waits_until_now_and_so_does_who_asked():
