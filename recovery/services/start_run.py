@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 from pydantic import BaseModel, ValidationError
 
@@ -25,8 +25,11 @@ def start_run(
     description: str = "",
     tags: Sequence[str] = (),
     channel: str = "web",
+    state_id: uuid.UUID | None = None,
 ) -> State:
     """Start a run of a registered pipeline. `input_data`: an instance of its input model, or a dict.
+
+    A caller that names the `state_id` may send the same start twice: the second time it gets the run of the first.
 
     Raises:
         UnknownPipeline: none is registered under that name.
@@ -36,22 +39,30 @@ def start_run(
     validated = _validated(pipeline.input_model, input_data)
     metadata = _metadata(pipeline, description, tags)
     now = timezone.now()
-    with transaction.atomic():
-        state = State.objects.create(
-            id=uuid.uuid4(),
-            pipeline=pipeline.name,
-            pipeline_version=pipeline.version,
-            status=State.Status.RUNNING,
-            description=metadata.description,
-            input=_encoded(validated),
-            started_by=by,
-            created_at=now,
-            updated_at=now,
-        )
-        Tag.objects.bulk_create([Tag(state=state, tag=tag) for tag in metadata.tags])
-        Resumption.objects.create(state=state, kind=Resumption.Kind.START, not_before=now, created_at=now)
-        dispatch.hand_over(state.pk)
-        audit.record("started", by=by, channel=channel, state_id=state.pk, pipeline=pipeline.name)
+    state = State(
+        id=state_id or uuid.uuid4(),
+        pipeline=pipeline.name,
+        pipeline_version=pipeline.version,
+        status=State.Status.RUNNING,
+        description=metadata.description,
+        input=_encoded(validated),
+        started_by=by,
+        created_at=now,
+        updated_at=now,
+    )
+    try:
+        with transaction.atomic():
+            state.save(force_insert=True)
+            Tag.objects.bulk_create([Tag(state=state, tag=tag) for tag in metadata.tags])
+            Resumption.objects.create(state=state, kind=Resumption.Kind.START, not_before=now, created_at=now)
+            dispatch.hand_over(state.pk)
+            audit.record("started", by=by, channel=channel, state_id=state.pk, pipeline=pipeline.name)
+    except IntegrityError:
+        # The key of the table is what decides which of two equal starts is the first.
+        first = State.objects.filter(pk=state.pk).first()
+        if first is None:
+            raise
+        return first
     return state
 
 

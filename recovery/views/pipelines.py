@@ -1,6 +1,7 @@
 """The registry: what can be run, what ran last, and starting a run with a form made from the input model."""
 
-from dataclasses import dataclass, field
+import uuid
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django import forms
@@ -43,15 +44,18 @@ class AboutForm(forms.Form):
 
 @dataclass(frozen=True, slots=True)
 class Entered:
-    """A run that somebody is about to start."""
+    """A run that somebody is about to start. Its id is in the form, so that a second click starts no second run."""
 
     about: AboutForm
     input: ModelForm[Any]
+    state_id: uuid.UUID
     refused: dict[str, list[str]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, pipeline: Pipeline, data: Any = None) -> "Entered":
-        return cls(AboutForm(data), ModelForm(pipeline.input_model, prefix="input", data=data))
+        state_id = _uuid(data.get("state_id", "")) if data is not None else None
+        form = ModelForm(pipeline.input_model, prefix="input", data=data)
+        return cls(AboutForm(data), form, state_id or uuid.uuid4())
 
     def is_valid(self) -> bool:
         # Both, so that all that is wrong is said at once.
@@ -61,6 +65,13 @@ class Entered:
     def messages(self) -> list[str]:
         """What no field of the page stands for."""
         return [message for path, messages in self.refused.items() for message in _placed(path, messages)]
+
+
+def _uuid(text: str) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        return None
 
 
 def _placed(path: str, messages: list[str]) -> list[str]:
@@ -99,10 +110,15 @@ def show_pipeline(request: PageRequest, name: str) -> HttpResponse:
     about = entered.about.cleaned_data
     try:
         state = start_run(
-            pipeline.name, entered.input.value, by=request.user, description=about["description"], tags=about["tags"]
+            pipeline.name,
+            entered.input.value,
+            by=request.user,
+            description=about["description"],
+            tags=about["tags"],
+            state_id=entered.state_id,
         )
     except InvalidInput as invalid:
-        refused = Entered(entered.about, entered.input, invalid.errors)
+        refused = replace(entered, refused=invalid.errors)
         return _page(request, pipeline, refused, reason, status=422)
     if wants_part(request):
         return HttpResponseClientRedirect(reverse("recovery:state", args=[state.pk]))

@@ -66,6 +66,16 @@ def test_a_run_is_started_from_its_form_and_its_page_follows_it(desk, work):
     expect(desk.get_by_role("heading", level=1)).to_have_text("Refund 420.00 for A-17?")
 
 
+def test_a_nervous_double_click_starts_one_run(desk):
+    desk.go("/pipelines/test-refund/")
+    desk.get_by_label("order").fill("A-17")
+    desk.get_by_label("amount").fill("420.00")
+    desk.get_by_role("button", name="Start the run").dblclick()
+    desk.wait_for_url(re.compile("/states/"))
+    desk.wait_for_timeout(500)
+    assert State.objects.count() == 1
+
+
 def test_a_failed_run_is_tried_again_from_its_page(desk, work):
     state = start_run("test-failing", {"order": "A", "amount": "1"})
     work(state.pk)

@@ -136,6 +136,20 @@ def test_without_a_description_the_run_goes_by_the_title_of_its_pipeline(browser
     assert State.objects.get().description == "Refund"
 
 
+def test_the_same_form_sent_twice_starts_one_run(browser):
+    form = panel(read(browser.get(URL)), "Start a run").one("form")
+    sent = FILLED | {"state_id": form.one("input", name="state_id").attrs["value"]}
+    first, second = browser.post(URL, sent), browser.post(URL, sent)
+    assert first.headers["Location"] == second.headers["Location"] == f"/states/{sent['state_id']}/"
+    assert State.objects.count() == Resumption.objects.count() == AuditEntry.objects.count() == 1
+
+
+@pytest.mark.parametrize("state_id", ["", "x", "\x00"])
+def test_a_form_whose_id_was_meddled_with_starts_a_run_of_its_own(browser, state_id):
+    assert browser.post(URL, FILLED | {"state_id": state_id}).status_code == 302
+    assert State.objects.count() == 1
+
+
 def test_htmx_is_sent_to_the_page_of_the_run(browser, htmx):
     answer = browser.post(URL, FILLED, headers=htmx)
     assert answer.headers["HX-Redirect"] == f"/states/{State.objects.get().pk}/"
