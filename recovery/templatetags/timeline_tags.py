@@ -40,17 +40,23 @@ def timeline_scale(timeline: Timeline) -> SafeString:
 
 
 @register.simple_tag
-def timeline_grid(timeline: Timeline) -> SafeString:
-    """What stands behind the bars of every row: drawn once, used for all."""
+def timeline_patterns(timeline: Timeline) -> SafeString:
+    """What the rows refer to: the hatch of waiting, and what stands behind the bars of each of them."""
     line = '<line class="gridline" x1="{0}" x2="{0}" y1="0" y2="100%"/>'
     lines = format_html_join("", line, ((tick.x,) for tick in timeline.ticks))
-    return mark_safe(_bands(timeline) + lines)  # noqa: S308  both are made by format_html
+    return format_html(
+        '<svg class="visually-hidden" aria-hidden="true"><defs><pattern id="wait-hatch" width="6" height="6"'
+        ' patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><path class="hatch" d="M0 0v6"/></pattern>'
+        '<g id="timeline-grid">{}{}</g></defs></svg>',
+        _bands(timeline),
+        lines,
+    )
 
 
 @register.simple_tag
-def waterfall(bars: Iterable[Bar], grid: SafeString) -> SafeString:
+def waterfall(bars: Iterable[Bar]) -> SafeString:
     drawn = "".join(f'<rect {_SHAPES[bar.kind]} x="{bar.x}" width="{bar.width}"/>' for bar in bars)
-    return mark_safe(f'<svg class="waterfall" aria-hidden="true">{grid}{drawn}</svg>')  # noqa: S308  numbers only
+    return mark_safe(f'<svg class="waterfall" aria-hidden="true"><use href="#timeline-grid"/>{drawn}</svg>')  # noqa: S308  numbers only
 
 
 def _bands(timeline: Timeline) -> SafeString:

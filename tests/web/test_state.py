@@ -337,6 +337,34 @@ def test_a_step_can_be_linked_to_wherever_it_stands(browser, long_run):
     assert "open" in row(page, "load::tool_call#333").attrs
 
 
+def test_ten_thousand_steps_are_a_page_like_any_other(browser):
+    told = Told("Ten thousand")
+    for batch in range(100):
+        position = told.tick()
+        for number in range(99):
+            suffix = f"#{number + 1}" if number else ""
+            told.step(f"batch#{batch + 1}::load::tool_call{suffix}", batch * 10 + number / 10, 0.09)
+        told.step(f"batch::agent_call#{batch + 1}", batch * 10, 9.95, position=position)
+    told.save(1000, "completed")
+    response = browser.get(told.url, {"step": "batch#77::load::tool_call#50"})
+    page = read(response)
+    assert len(rows(page)) == 200
+    assert "open" in row(page, "batch#77::load::tool_call#50").attrs
+    assert "10,000 steps in all." in page.one("section", aria_label="Timeline").text
+    assert len(response.content) < 500_000
+
+
+def test_the_failure_of_a_run_from_elsewhere_is_linked_to_wherever_it_stands(browser):
+    told = Told("Long")
+    for number in range(300):
+        told.step("load::tool_call" + (f"#{number + 1}" if number else ""), number, 0.5)
+    told.step("pay::tool_call", 301, 1, error="no").save(303, "failed")
+    page = opened(browser, told)
+    assert notice_texts(page) == ["Failed in pay::tool_call."]
+    [link] = [link for link in page.one("div", id="state-notices").all("a")]
+    assert "open" in row(read(browser.get(link.attrs["href"])), "pay::tool_call").attrs
+
+
 @pytest.mark.parametrize("start", ["-1", "x", "99999999999999999999", "10000", "¹"])
 def test_a_window_that_is_not_there_is_another_one(browser, long_run, start):
     assert rows(opened(browser, long_run, **{"from": start}))
