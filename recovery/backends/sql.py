@@ -4,13 +4,14 @@ take longer than to run them."""
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 from uuid import UUID
 
 import psycopg
 from django.db import DEFAULT_DB_ALIAS, connection, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.sqlite3.base import SQLiteCursorWrapper
 from django.db.backends.utils import CursorWrapper
 
 from recovery.backends.rows import EVENT_COLUMNS
@@ -40,7 +41,7 @@ def move_head(moved: Mapping[str, Any], guard: Sequence[Any], *, is_fenced: bool
     `False`: there is no such state, it has another head, another fence, or somebody holds its lease.
     """
     database = connections[DEFAULT_DB_ALIAS]
-    with database.cursor() as cursor:
+    with _cursor(database) as cursor:
         cursor.execute(_move(tuple(moved), is_fenced), _adapted(database, (*moved.values(), *guard)))
         return bool(cursor.rowcount)
 
@@ -49,7 +50,7 @@ def insert_rows(model: Any, columns: Sequence[str], rows: Sequence[Sequence[Any]
     if not rows:
         return
     database = connections[DEFAULT_DB_ALIAS]
-    with database.cursor() as cursor:
+    with _cursor(database) as cursor:
         cursor.executemany(_insert(model, columns), [_adapted(database, row) for row in rows])
 
 
@@ -63,11 +64,11 @@ def append_step(
     """
     database = connections[DEFAULT_DB_ALIAS]
     if database.vendor == "postgresql":
-        with _savepoint_if_needed(database), _server_cursor(database) as cursor:
+        with _savepoint_if_needed(database), _cursor(database) as cursor:
             values = (*moved.values(), *guard, *event, *checkpoint)
             cursor.execute(_append_step(tuple(moved), is_fenced), values)
             return bool(cursor.rowcount)
-    with transaction.atomic(), database.cursor() as cursor:
+    with transaction.atomic(), _cursor(database) as cursor:
         moved_and_guard = _adapted(database, (*moved.values(), *guard))
         cursor.execute(_move(tuple(moved), is_fenced), moved_and_guard)
         if not cursor.rowcount:
@@ -81,7 +82,7 @@ def append_step(
 def select(statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
     """Rows as the database gives them: see `as_time` and `as_uuid`."""
     database = connections[DEFAULT_DB_ALIAS]
-    with _server_cursor(database) if database.vendor == "postgresql" else database.cursor() as cursor:
+    with _cursor(database) as cursor:
         cursor.execute(statement, _adapted(database, values))
         rows: list[tuple[Any, ...]] = cursor.fetchall()
         return rows
@@ -142,11 +143,25 @@ def _types(model: Any, columns: Sequence[str]) -> list[str]:
     return [f"::{kind.partition('(')[0]}" for kind in kinds]
 
 
-def _server_cursor(database: BaseDatabaseWrapper) -> CursorWrapper:
-    """A cursor that leaves the parameters to the server, so that the statement is planned once a connection, where
-    the settings allow it (`prepare_threshold`). Django's own one is planned each time: 0.3 ms for this statement."""
+class _SQLiteCursor(SQLiteCursorWrapper):
+    """Rewrites the place holders of a statement once. Django does it each time, with a regular expression."""
+
+    def convert_query(self, query: str, *, param_names: list[str] | None = None) -> str:
+        return _with_question_marks(query)
+
+
+@lru_cache(maxsize=256)
+def _with_question_marks(statement: str) -> str:
+    return statement.replace("%s", "?")
+
+
+def _cursor(database: BaseDatabaseWrapper) -> CursorWrapper:
+    """One for statements that run again and again. On PostgreSQL it leaves the values to the server, so that a
+    statement is planned once a connection where the settings allow it (`prepare_threshold`): Django's own cursor
+    sends a new text each time, and to plan the checkpoint after a step takes longer than to run it."""
     database.ensure_connection()
-    cursor: Any = psycopg.Cursor(database.connection)
+    bare: Any = psycopg.Cursor if database.vendor == "postgresql" else _SQLiteCursor
+    cursor = bare(database.connection)
     return database.make_debug_cursor(cursor) if database.queries_logged else database.make_cursor(cursor)
 
 
