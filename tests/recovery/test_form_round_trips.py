@@ -181,6 +181,8 @@ def with_field(annotation: Any, value: Any, **more: Any) -> BaseModel:
 
 def _name(case: tuple[Any, Any]) -> str:
     annotation, value = case
+    if isinstance(value, set | frozenset):
+        value = sorted(value, key=str)  # Processes that share the tests have to agree on their names.
     shown = re.sub(r"<class '(\w+\.)*(\w+)'>|typing\.", r"\2", str(annotation))
     return (
         f"{shown}={ascii(value) if len(str(ascii(value))) < 40 else 'long'}" if not _is_huge(value) else f"{shown}=huge"

@@ -81,7 +81,11 @@ def test_what_cannot_be_written_is_refused_by_place_and_type(name: str) -> None:
         encode(value, where="result")
 
 
-@pytest.mark.parametrize("wrap", [lambda v: [v], lambda v: {"a": v}, lambda v: (v,), lambda v: {1: v}, Pair], ids=str)
+@pytest.mark.parametrize(
+    "wrap",
+    [lambda v: [v], lambda v: {"a": v}, lambda v: (v,), lambda v: {1: v}, Pair],
+    ids="list dict tuple map pair".split(),
+)
 def test_whatever_depth_is_written_can_be_read(wrap: Any) -> None:
     value: Any = None
     while True:

@@ -143,7 +143,10 @@ def test_the_filter_form_shows_what_is_chosen_and_offers_what_there_is(ada, sign
         ("tag=" + "x" * 201, "The filter tag is longer than 200 characters; it was left out."),
         ("after=yesterday", "That place in the list is unknown; it starts at the top."),
         ("after=9~x~y~z", "That place in the list is unknown; it starts at the top."),
-        (f"after=1~2026-01-01~2026-01-01~{uuid.uuid4()}", "That place in the list is unknown; it starts at the top."),
+        (
+            f"after=1~2026-01-01~2026-01-01~{uuid.UUID(int=1)}",
+            "That place in the list is unknown; it starts at the top.",
+        ),
     ],
 )
 def test_a_value_that_means_nothing_is_left_out_and_said(ada, signed_in, query, notice):
