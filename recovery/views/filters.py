@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 from urllib.parse import urlencode
 
@@ -126,9 +126,9 @@ def place_after(filters: InboxFilters, requests: ApprovalRequestQuerySet) -> tup
         parts = filters.after.split(_SEPARATOR)
         if is_decided:
             when, pk = parts
-            return ordered.decided_before(_parsed(when), uuid.UUID(pk)), ""
+            return ordered.decided_before(moment_of(when), uuid.UUID(pk)), ""
         risk, due, opened, pk = parts
-        return ordered.after(RISKS_BY_NUMBER[risk], _parsed(due), _parsed(opened), uuid.UUID(pk)), ""
+        return ordered.after(RISKS_BY_NUMBER[risk], moment_of(due), moment_of(opened), uuid.UUID(pk)), ""
     except (ValueError, KeyError):
         return ordered, "That place in the list is unknown; it starts at the top."
 
@@ -140,9 +140,12 @@ def _moment(when: datetime | None) -> str:
     return when.isoformat() if when else ""
 
 
-def _parsed(text: str) -> datetime:
+def moment_of(text: str) -> datetime:
     """Raises ValueError for anything but a point in time."""
     when = parse_datetime(text)
     if when is None or timezone.is_naive(when):
         raise ValueError(f"{text!r} is no point in time")
-    return when
+    try:
+        return when.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(f"{text!r} is before or after all time") from error

@@ -11,14 +11,13 @@ from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.dateparse import parse_datetime
 from django.views.decorators.http import require_safe
 
 from recovery import pipelines, queries
 from recovery.models import ApprovalRequest
 from recovery.models.approval import ApprovalRequestQuerySet
 from recovery.permissions import why_not_start
-from recovery.views.filters import AGES, RISKS, TABS, InboxFilters, place_after, place_of
+from recovery.views.filters import AGES, RISKS, TABS, InboxFilters, moment_of, place_after, place_of
 from recovery.views.parts import PageRequest, render_part, wants_part
 
 PAGE_SIZE = 30
@@ -47,8 +46,11 @@ def inbox(request: PageRequest) -> HttpResponse:
 @require_safe
 def inbox_news(request: PageRequest) -> HttpResponse:
     """What came and went since the page was made; nothing while that is what the page says already."""
-    since = _moment(request.GET.get("since", ""))
-    if since is None or not wants_part(request):
+    try:
+        since = moment_of(request.GET.get("since", ""))
+    except ValueError:
+        return redirect("recovery:inbox")
+    if not wants_part(request):
         return redirect("recovery:inbox")
     filters = InboxFilters.of(request.GET)
     news = _news(request.user, filters, since)
@@ -130,11 +132,3 @@ def _came_and_went(user: Any, filters: InboxFilters, since: datetime) -> tuple[i
         return queries.capped_count(decided), 0
     came = filters.narrow(_of_tab(user, filters.tab)).filter(opened_at__gt=since)
     return queries.capped_count(came), queries.capped_count(decided.filter(opened_at__lte=since))
-
-
-def _moment(text: str) -> datetime | None:
-    try:
-        moment = parse_datetime(text)
-    except ValueError:
-        return None
-    return moment if moment is not None and timezone.is_aware(moment) else None

@@ -14,6 +14,7 @@ from tests.web.waiting import ask, settle
 pytestmark = pytest.mark.django_db
 
 NOW = timezone.now()
+LOST = "That place in the list is unknown; it starts at the top."
 
 
 def titles(page):
@@ -141,11 +142,12 @@ def test_the_filter_form_shows_what_is_chosen_and_offers_what_there_is(ada, sign
         ("tab=theirs", "“theirs” is no tab; there are: mine, open, decided. It was left out."),
         ("text=%00", "The filter text holds a character that cannot be searched for; it was left out."),
         ("tag=" + "x" * 201, "The filter tag is longer than 200 characters; it was left out."),
-        ("after=yesterday", "That place in the list is unknown; it starts at the top."),
-        ("after=9~x~y~z", "That place in the list is unknown; it starts at the top."),
+        ("after=yesterday", LOST),
+        ("after=9~x~y~z", LOST),
+        (f"after=1~0001-01-01T00:00%2B14:00~0001-01-01T00:00%2B14:00~{uuid.uuid4()}", LOST),
         (
             f"after=1~2026-01-01~2026-01-01~{uuid.UUID(int=1)}",
-            "That place in the list is unknown; it starts at the top.",
+            LOST,
         ),
     ],
 )
@@ -253,7 +255,9 @@ def test_new_requests_are_announced_by_a_link_and_leave_the_list_alone(ada, grac
     assert news(client, part, htmx).status_code == 204
 
 
-@pytest.mark.parametrize("since", ["", "yesterday", "2026-13-45T00:00:00+00:00", "2026-01-01T00:00:00"])
+@pytest.mark.parametrize(
+    "since", ["", "yesterday", "2026-13-45T00:00:00+00:00", "2026-01-01T00:00:00", "9999-12-31T23:59-12:00"]
+)
 def test_news_since_no_moment_leads_to_the_inbox(ada, signed_in, htmx, since):
     answer = signed_in(ada).get("/inbox/new/", {"since": since}, headers=htmx)
     assert (answer.status_code, answer["Location"]) == (302, "/")
