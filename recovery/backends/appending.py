@@ -2,7 +2,6 @@
 
 import json
 import uuid
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -31,7 +30,7 @@ class Appender:
     def __init__(self, fence: int | None, author: str) -> None:
         self._fence = fence
         self._author = author
-        self._tips: OrderedDict[uuid.UUID, Tip] = OrderedDict()
+        self._tips: dict[uuid.UUID, Tip] = {}
 
     def append(self, changes: Changes, on_awaiting: OnAwaiting | None) -> int:
         """See `StateBackend.append`. `on_awaiting` is called inside of the transaction of an awaiting checkpoint."""
@@ -53,10 +52,9 @@ class Appender:
         return tip.number
 
     def remember(self, key: uuid.UUID, tip: Tip) -> None:
+        if len(self._tips) >= _TIPS_REMEMBERED:
+            self._tips.clear()
         self._tips[key] = tip
-        self._tips.move_to_end(key)
-        if len(self._tips) > _TIPS_REMEMBERED:
-            self._tips.popitem(last=False)
 
     def forget(self, key: uuid.UUID) -> None:
         self._tips.pop(key, None)

@@ -7,9 +7,13 @@ from typing import Any
 
 from recovery.backends import sql
 from recovery.backends.reading import STATE_COLUMNS, load_at, snapshot_values
+from recovery.backends.rows import check_texts
 from recovery.models import State, Tag
 from rh_agents.core.errors import CorruptStateError, IncompatibleVersionError, SerializationError, StateNotFoundError
 from rh_agents.core.state_recovery import StateSnapshot, StateStatus
+
+# As many as any database can count.
+_NO_LIMIT = 2**63 - 1
 
 _UNREADABLE = (CorruptStateError, IncompatibleVersionError, SerializationError)
 
@@ -50,9 +54,14 @@ class ListedSnapshot(StateSnapshot):
 def list_states(
     tags: Sequence[str], status: StateStatus | None, pipeline: str | None, limit: int
 ) -> list[StateSnapshot]:
-    """Newest first. Warns about a state that cannot be read, and goes on."""
+    """Newest first. Warns about a state that cannot be read, and goes on.
+
+    Raises:
+        ValueError: a tag or the pipeline's name is no text that a database could hold.
+    """
+    check_texts((*tags, pipeline), (*("tag" for _ in tags), "pipeline_name"), "the filter")
     statement, values = matching(list(dict.fromkeys(tags)), status, pipeline)
-    rows = sql.select(f"{statement} LIMIT %s", [*values, limit])
+    rows = sql.select(f"{statement} LIMIT %s", [*values, min(limit, _NO_LIMIT)])
     tags_by_state: dict[Any, list[str]] = {row[0]: [] for row in rows}
     for key, tag in _tags(list(tags_by_state)):
         tags_by_state[key].append(tag)

@@ -87,6 +87,17 @@ def test_a_state_that_cannot_be_read_is_left_out_with_a_warning():
     assert [state.state_id for state in listed] == [fine]
 
 
+@pytest.mark.parametrize("filters", [{"tags": ["a\x00"]}, {"tags": ["a", "\ud800"]}, {"pipeline_name": "p\x00"}])
+def test_a_filter_that_is_no_text_is_refused_by_name(filters):
+    with pytest.raises(ValueError, match=r"the filter\.(tag|pipeline_name) holds a"):
+        backend().list_states(**filters)
+
+
+def test_a_limit_beyond_every_count_is_no_limit():
+    state_id = saved_state()
+    assert [state.state_id for state in backend().list_states(limit=2**80)] == [state_id]
+
+
 @pytest.fixture
 def many_states():
     """3 000 of them, one in fifty awaiting; a database with three rows uses no index."""
