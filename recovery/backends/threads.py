@@ -5,12 +5,13 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from contextvars import copy_context
 from functools import wraps
 from queue import Empty, SimpleQueue
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from django.db import connection
+from django.db import DatabaseError, connection
 
 IDLE_S = 1.0
 
@@ -71,7 +72,8 @@ class DatabaseThread:
             try:
                 job, work = self._jobs.get(timeout=IDLE_S)
             except Empty:
-                connection.close()
+                with suppress(DatabaseError):
+                    connection.close()
                 with self._lock:
                     if self._jobs.empty():
                         self._is_running = False
@@ -81,7 +83,8 @@ class DatabaseThread:
                 job.set_result(work())
             except BaseException as error:
                 # A connection that broke must not be handed to the next caller.
-                connection.close_if_unusable_or_obsolete()
+                with suppress(DatabaseError):
+                    connection.close_if_unusable_or_obsolete()
                 job.set_exception(error)
             del job, work  # An idle thread keeps nothing of its last caller alive.
 
