@@ -117,10 +117,8 @@ def _is_whole(held: Artifact | None) -> bool:
         return False
     if not held.file_name:
         return True
-    try:
-        return storages["artifacts"].size(held.file_name) == held.size
-    except FileNotFoundError:
-        return False
+    storage = storages["artifacts"]
+    return storage.exists(held.file_name) and storage.size(held.file_name) == held.size
 
 
 def _write_file(artifact_id: str, digest: str, payload: bytes) -> str:

@@ -10,6 +10,8 @@ from rh_agents.core.serialization import referenced_artifact
 from rh_agents.core.state_recovery import Entry, EventRecord, Write
 from rh_agents.core.types import ExecutionStatus
 
+Row = tuple[Any, ...]
+
 # PostgreSQL holds at most 2 704 bytes in an entry of an index; state and numbers take their part of that.
 MAX_INDEXED_BYTES = 2600
 
@@ -39,8 +41,6 @@ ENTRY_COLUMNS = ("key", "seq", "text", "owner", "artifact", "added_in")
 REF_COLUMNS = ("key", "seq", "artifact_id", "owner", "media_type", "size", "added_in")
 
 _LONGEST = {"address": 1000, "actor": 1000, "owner": 1000, "fingerprint": 64, "media_type": 200, "artifact_id": 200}
-Row = tuple[Any, ...]
-
 _STATUSES = {status.value: status for status in ExecutionStatus}
 _WORDS = ("error_type", "error_message", "traceback")
 _LONGEST_ERROR_TYPE = 300
@@ -141,7 +141,7 @@ def event_records(rows: Iterable[Sequence[Any]], state_id: uuid.UUID) -> list[Ev
             if wrote:
                 _read_wrote(record, wrote)
             add(record)
-    except (KeyError, ValueError, TypeError) as error:
+    except (AttributeError, KeyError, ValueError, TypeError) as error:
         raise CorruptStateError(
             f"state {state_id} is damaged: the record at {address!r} cannot be read: {error!r}"
         ) from error

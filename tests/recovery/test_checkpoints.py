@@ -387,6 +387,8 @@ def test_a_time_without_a_zone_is_refused():
     [
         (Event, {"wrote": '{"storage": {"k": 1}}'}),
         (Event, {"wrote": "{"}),
+        (Event, {"wrote": "[1]"}),
+        (Event, {"wrote": '{"words": {"speed": 1}}'}),
         (Event, {"status": "dancing"}),
         (State, {"custom_data": "[1]"}),
         (State, {"generations": "[]"}),
