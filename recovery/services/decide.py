@@ -21,6 +21,7 @@ from recovery.services.questions import (
     MANUAL_KINDS,
     current_version,
     is_ours,
+    proposal_of,
     question_of,
     why_cannot_go_on,
 )
@@ -168,10 +169,10 @@ def _accept(
         raise PipelineGone(reason)
     now = timezone.now()
     question = question_of(request)
-    answer = _answer(question, kind, proposal, response, comment).model_copy(
+    answer = _answer(question, version, kind, proposal, response, comment).model_copy(
         update={"by": [by.get_username()], "decided_at": now}
     )
-    if answer.edited:
+    if kind == "edit" and encode(answer.proposal, where="the proposal") != version.args:
         version = add_version(request, version.number + 1, answer.proposal, by=by, by_name=_name(by))
     decision = Decision.objects.create(
         request=request,
@@ -215,8 +216,10 @@ def _accept(
     return Outcome(request, decision, resolution, resumption)
 
 
-def _answer(question: Question | None, kind: str, proposal: Any, response: Any, comment: str) -> Answer:
-    """The completed answer.
+def _answer(
+    question: Question | None, version: ProposalVersion, kind: str, proposal: Any, response: Any, comment: str
+) -> Answer:
+    """The completed answer. Approving a later version answers the run with that version: for the run it is an edit.
 
     Raises:
         InvalidInput: the request does not offer `kind`, or what came with it does not validate.
@@ -231,6 +234,8 @@ def _answer(question: Question | None, kind: str, proposal: Any, response: Any, 
     raw = Answer(kind=kind, comment=comment, proposal=proposal, response=response)
     if question is None:
         return raw
+    if kind == "approve" and version.number > 1:
+        raw = raw.model_copy(update={"kind": "edit", "proposal": proposal_of(version)})
     prefix = {"edit": "proposal", "respond": "response"}.get(kind, "")
     try:
         return complete_answer(question, raw)

@@ -148,6 +148,22 @@ def test_who_looked_at_an_older_version_is_told_what_changed(run_until_it_waits,
     assert only_request(state).is_open
 
 
+def test_an_approved_later_version_is_what_runs(run_until_it_waits, ada):
+    state = run_until_it_waits()
+    request = only_request(state)
+    ProposalVersion.objects.create(
+        request=request,
+        number=2,
+        args=current_version(request).args.replace("420.00", "990.00"),
+        digest="x",
+        created_at=request.opened_at,
+    )
+    outcome = decide(request.pk, by=ada, kind="approve", seen_version=2)
+    assert (outcome.resolution.outcome, outcome.resolution.version, outcome.resolution.digest) == ("approve", 2, "x")
+    assert decode(work(state.pk).output) == "paid 990.00 by card"
+    assert request.versions.count() == 2
+
+
 def test_the_requester_may_not_decide_and_the_attempt_is_kept(run_until_it_waits, ada):
     state = run_until_it_waits(by=ada)
     with pytest.raises(NotAllowed, match="the requester may not decide"):
