@@ -14,7 +14,7 @@ from rhdashboard import file_broker
 
 ROOT = Path(__file__).resolve().parents[2]
 WRITER = """
-import sys
+import sys, time
 from kombu import Connection
 from rhdashboard import celery_app
 with Connection("filesystem://localhost//", transport_options={options}) as broker:
@@ -22,6 +22,8 @@ with Connection("filesystem://localhost//", transport_options={options}) as brok
     print("ready", flush=True)
     for number in range(10_000):
         queue.put({{"number": number, "text": "x" * 5000}})
+        while queue.qsize() > 20:  # A reader lists the folder for each message: it must not fall behind.
+            time.sleep(0.001)
 """
 
 
