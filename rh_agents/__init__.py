@@ -20,6 +20,7 @@ from rh_agents.core.errors import (
 )
 from rh_agents.core.events import ExecutionEvent, ExecutionResult
 from rh_agents.core.execution import ExecutionState, ExecutionStore, HistorySet
+from rh_agents.core.migrations import migration
 from rh_agents.core.retry import RetryPolicy
 from rh_agents.core.state_backend import ArtifactBackend, StateBackend
 from rh_agents.core.state_recovery import (
@@ -76,5 +77,6 @@ __all__ = [
     "ToolSet",
     "agent",
     "compute_artifact_id",
+    "migration",
     "tool",
 ]

@@ -8,6 +8,7 @@ from rh_agents.core.bus import EventBus
 from rh_agents.core.errors import CorruptArtifactError, StateError, StateNotFoundError
 from rh_agents.core.frames import Frame, PauseScope, current_frame
 from rh_agents.core.history import HistorySet
+from rh_agents.core.migrations import migrate
 from rh_agents.core.serialization import decode_artifact
 from rh_agents.core.state_backend import ArtifactBackend, StateBackend
 from rh_agents.core.state_recovery import (
@@ -18,7 +19,6 @@ from rh_agents.core.state_recovery import (
     StateMetadata,
     StateSnapshot,
     StateStatus,
-    check_version,
 )
 from rh_agents.core.store import ARTIFACT, STORAGE, ExecutionStore
 from rh_agents.core.types import ExecutionStatus
@@ -65,6 +65,7 @@ class SavedState:
         self._closed: list[int] = []
         self._is_metadata_new = True
         self._are_generations_new = False
+        self._is_migrated = False
         self.rewind()
 
     def rewind(self) -> None:
@@ -138,7 +139,8 @@ class SavedState:
         **options: Any,
     ) -> Self:
         """A run that goes on where `snapshot` stands; see `load_from_state_id`."""
-        check_version(snapshot.version)
+        written_by = snapshot.version
+        snapshot = migrate(snapshot)
         state = cls(
             state_backend,
             artifact_backend,
@@ -153,6 +155,7 @@ class SavedState:
         state.head = snapshot.head
         state._clock = snapshot.clock
         state._is_metadata_new = snapshot.head == 0
+        state._is_migrated = snapshot.version != written_by
         state._generations = dict(snapshot.generations)
         state._resolution_text = snapshot.resolution_text
         state.storage.committed = {STORAGE: dict(snapshot.storage), ARTIFACT: dict(snapshot.artifacts)}
@@ -256,7 +259,7 @@ class SavedState:
         self.updated_at = self._now()
         # A question comes with the pause: until then other branches go on, and nobody can answer it.
         held_back = [] if status is StateStatus.AWAITING else [one for one in self._new_records if _is_question(one)]
-        if backend.supports_append:
+        if backend.supports_append and not self._is_migrated:
             self.head = backend.append(self._changes(status, held_back))
         else:
             snapshot = self.to_snapshot(status)
@@ -266,7 +269,7 @@ class SavedState:
         self.status = status
         self._new_records = held_back
         self._closed = []
-        self._is_metadata_new = self._are_generations_new = False
+        self._is_metadata_new = self._are_generations_new = self._is_migrated = False
         for keys in self.storage.changed.values():
             keys.clear()
 

@@ -341,14 +341,22 @@ def check_version(version: str) -> None:
         IncompatibleVersionError: naming both versions.
         CorruptStateError: `version` is no version.
     """
-    try:
-        major = int(version.split(".")[0])
-    except (ValueError, AttributeError) as error:
-        raise CorruptStateError(f"{version!r} is no schema version") from error
-    if major > int(CURRENT_SCHEMA_VERSION.split(".")[0]):
+    if major_of(version) > major_of(CURRENT_SCHEMA_VERSION):
         raise IncompatibleVersionError(
             f"the state was written by schema {version}; this program reads up to {CURRENT_SCHEMA_VERSION}"
         )
+
+
+def major_of(version: str) -> int:
+    """The major part of a semantic version.
+
+    Raises:
+        CorruptStateError: `version` is no version.
+    """
+    try:
+        return int(version.split(".")[0])
+    except (ValueError, AttributeError) as error:
+        raise CorruptStateError(f"{version!r} is no schema version") from error
 
 
 def _check_text(text: str, what: str, at_most: int) -> str:
