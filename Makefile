@@ -5,13 +5,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help run test browser lint fmt bench migrations clean
+.PHONY: help run test browser soak lint fmt bench migrations clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make run         start the dashboard: web, worker and beat; prints address and login (PORT=8000)"
 	@echo "make test        all tests but the browser's; ARGS=... goes to pytest"
 	@echo "make browser     the tests that need Chromium and start the real processes"
+	@echo "make soak        20 000 random programs, killed, answered and sent back: some minutes"
 	@echo "make lint        formatting, rules, import contracts, types, templates, migrations"
 	@echo "make fmt         format the code"
 	@echo "make bench       the numbers of the README, beside the peers"
@@ -26,6 +27,9 @@ test: $(VENV)/.dev
 
 browser: $(VENV)/.dev
 	$(BIN)/python -m pytest -m browser tests/browser $(ARGS)
+
+soak: $(VENV)/.dev
+	$(BIN)/python -m tests.rh_agents.soak $(ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .

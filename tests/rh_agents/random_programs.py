@@ -16,11 +16,13 @@ from rh_agents import Agent, ExecutionEvent, ExecutionState, Question, RetryPoli
 
 Step = ExecutionEvent[Any]
 KEYS = ("x", "y")
+NOTHINGS: dict[str, Any] = {"None": None, "0": 0, '""': "", "[]": [], "{}": {}, "False": False}
 
 
 @dataclass(frozen=True)
 class Call:
-    """A step: adds to a key of the scope and to the total, stores an artifact, gives what it then sees."""
+    """A step: adds to a key of the scope and to the total, stores an artifact, gives what it then sees, or one of
+    `NOTHINGS`, which a careless engine takes for no result."""
 
     name: str
     tag: str
@@ -29,6 +31,7 @@ class Call:
     deletes: bool
     failures: int
     is_retried: bool
+    gives: str
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,13 @@ class Read:
 
 @dataclass(frozen=True)
 class Ask:
+    key: str
+
+
+@dataclass(frozen=True)
+class Swallow:
+    """Asks inside of a `gather` that makes values of exceptions, of a pause too, and goes on with that."""
+
     key: str
 
 
@@ -88,6 +98,7 @@ _calls = st.builds(
     deletes=st.integers(0, 9).map(lambda number: number == 0),
     failures=st.sampled_from((0, 0, 0, 1, 2)),
     is_retried=st.booleans(),
+    gives=st.sampled_from(("value", "value", "value", *NOTHINGS)),
 )
 _leaves = st.one_of(
     _calls,
@@ -95,6 +106,7 @@ _leaves = st.one_of(
     st.builds(Write, st.sampled_from(KEYS), st.integers(0, 99)),
     st.builds(Read, st.sampled_from((*KEYS, "total"))),
     st.builds(Ask, st.sampled_from("pq")),
+    st.builds(Swallow, st.sampled_from("pq")),
     st.builds(Fail),
     st.builds(Gathered, st.lists(st.integers(1, 9), min_size=2, max_size=3).map(tuple)),
 )
@@ -144,6 +156,9 @@ class Model:
                 return self.storage.get(key_in(key, scope))
             case Ask(key):
                 return key
+            case Swallow(key):
+                self.storage["x" + scope] = len(key)
+                return key
             case Fail():
                 return "failed"
             case Loop(times, body):
@@ -176,7 +191,7 @@ def apply_call(
     put: Callable[[str, int], None],
     delete: Callable[[str], Any],
     artifact: Callable[[str, int], Any],
-) -> int:
+) -> Any:
     key = call.key + scope
     value = get(key, 0) + call.amount
     put(key, value)
@@ -184,7 +199,7 @@ def apply_call(
     artifact(f"artifact{scope}", value)
     if call.deletes:
         delete(key)
-    return value
+    return NOTHINGS.get(call.gives, value)
 
 
 # ---- in an engine
@@ -236,6 +251,12 @@ class World:
             case Ask(key):
                 answer = await state.ask(Question(key=key, title=f"{key}?", proposal={"scope": scope}))
                 return answer.comment
+            case Swallow(key):
+                question = Question(key=key, title=f"{key}?", proposal={"scope": scope})
+                (value,) = await asyncio.gather(state.ask(question), return_exceptions=True)
+                text = "swallowed" if isinstance(value, BaseException) else value.comment
+                state.storage.set("x" + scope, len(text))
+                return text
             case Fail():
                 try:
                     await Step(Tool(name="fail", handler=self._fail))(None, None, state)
