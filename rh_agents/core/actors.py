@@ -1,18 +1,20 @@
 """Who does the work of a step: tools, language models and agents."""
 
 import re
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from inspect import isawaitable
 from types import GenericAlias
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, Self, TypeVar, overload
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, TypeAdapter, model_validator
 
 from rh_agents.core.addressing import check_part
 from rh_agents.core.errors import PreconditionError
-from rh_agents.core.events import ExecutionEvent
+from rh_agents.core.events import ExecutionEvent, ExecutionResult
 from rh_agents.core.retry import RetryPolicy
 from rh_agents.core.types import EventType
+
+Out = TypeVar("Out")
 
 Handler = Callable[..., Any]
 Condition = Callable[..., bool | Awaitable[bool]]
@@ -102,7 +104,7 @@ class BaseActor(BaseModel):
             if not holds:
                 raise PreconditionError(f"the {what} {_name_of(condition)!r} of {self.name} does not hold")
 
-    async def __call__(self, input_data: Any = None, context: Any = None, state: Any = None) -> Any:
+    async def __call__(self, input_data: Any = None, context: Any = None, state: Any = None) -> ExecutionResult[Any]:
         """Run this actor as a step: the same as `ExecutionEvent(actor=self)(...)`."""
         return await ExecutionEvent(actor=self)(input_data, context, state)
 
@@ -175,14 +177,53 @@ class ToolSet:
         return len(self._tools)
 
 
+if TYPE_CHECKING:
+    # What a type checker takes a decorated function for: its step gives what the function gives.
+
+    class StepOf(BaseActor, Generic[Out]):
+        async def __call__(
+            self, input_data: Any = None, context: Any = None, state: Any = None
+        ) -> ExecutionResult[Out]: ...
+
+    class ToolOf(Tool, StepOf[Out]): ...
+
+    class AgentOf(Agent, StepOf[Out]): ...
+
+
+@overload
+def tool(function: "Callable[..., Coroutine[Any, Any, Out]]", /) -> "ToolOf[Out]": ...
+@overload
+def tool(function: "Callable[..., Out]", /) -> "ToolOf[Out]": ...
+@overload
+def tool(**fields: Any) -> "_ToolMaker": ...
 def tool(function: Handler | None = None, /, **fields: Any) -> Any:
     """Make a function a `Tool`: `@tool` or `@tool(name=..., output_model=...)`."""
     return _decorate(Tool, function, fields)
 
 
+@overload
+def agent(function: "Callable[..., Coroutine[Any, Any, Out]]", /) -> "AgentOf[Out]": ...
+@overload
+def agent(function: "Callable[..., Out]", /) -> "AgentOf[Out]": ...
+@overload
+def agent(**fields: Any) -> "_AgentMaker": ...
 def agent(function: Handler | None = None, /, **fields: Any) -> Any:
     """Make a function an `Agent`: `@agent` or `@agent(name=..., tools=[...])`."""
     return _decorate(Agent, function, fields)
+
+
+class _ToolMaker(Protocol):
+    @overload
+    def __call__(self, function: "Callable[..., Coroutine[Any, Any, Out]]", /) -> "ToolOf[Out]": ...
+    @overload
+    def __call__(self, function: "Callable[..., Out]", /) -> "ToolOf[Out]": ...
+
+
+class _AgentMaker(Protocol):
+    @overload
+    def __call__(self, function: "Callable[..., Coroutine[Any, Any, Out]]", /) -> "AgentOf[Out]": ...
+    @overload
+    def __call__(self, function: "Callable[..., Out]", /) -> "AgentOf[Out]": ...
 
 
 def _decorate(kind: type[BaseActor], function: Handler | None, fields: dict[str, Any]) -> Any:

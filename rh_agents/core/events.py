@@ -2,18 +2,21 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, cast, overload
+
+from typing_extensions import TypeVar
 
 from rh_agents.core.addressing import check_part
 from rh_agents.core.serialization import decode
 from rh_agents.core.types import ExecutionStatus
 
 if TYPE_CHECKING:
-    from rh_agents.core.actors import BaseActor
+    from rh_agents.core.actors import BaseActor, StepOf
     from rh_agents.core.execution import ExecutionState
     from rh_agents.core.retry import RetryPolicy
 
-Out = TypeVar("Out")
+Out = TypeVar("Out", default=Any)
+Given = TypeVar("Given")
 
 _UNREAD: Any = object()
 
@@ -76,6 +79,12 @@ class ExecutionEvent(Generic[Out]):
 
     __slots__ = ("actor", "address", "event_type", "is_replayed", "retry", "stem", "tag")
 
+    @overload
+    def __init__(
+        self: "ExecutionEvent[Given]", actor: "StepOf[Given]", tag: str = "", retry: "RetryPolicy | None" = None
+    ) -> None: ...
+    @overload
+    def __init__(self, actor: "BaseActor", tag: str = "", retry: "RetryPolicy | None" = None) -> None: ...
     def __init__(self, actor: "BaseActor", tag: str = "", retry: "RetryPolicy | None" = None) -> None:
         self.actor = actor
         self.tag = check_part(tag, "tag") if tag else ""

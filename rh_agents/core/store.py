@@ -290,7 +290,8 @@ def check_key(key: str) -> str:
     Raises:
         ValueError: it is empty, too long, or no text that every store can hold.
     """
-    if not isinstance(key, str) or not 0 < len(key) <= 1000:  # type: ignore[redundant-expr]  # callers err
+    given: object = key  # Callers err, whatever their type checker says.
+    if not isinstance(given, str) or not 0 < len(given) <= 1000:
         raise ValueError(f"a storage key is a string of 1 to 1 000 characters, not {key!r:.80}")
     if "\x00" in key or (not key.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in key)):
         raise ValueError(f"the storage key {key!r:.80} holds a NUL or a lone surrogate, which no store can hold")

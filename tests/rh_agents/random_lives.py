@@ -20,6 +20,7 @@ from rh_agents.memory_backends import InMemoryArtifactBackend, InMemoryStateBack
 from tests.rh_agents.random_programs import Crash, Model, World, programs
 
 LOOP = asyncio.new_event_loop()  # One for all: making one is slower than most of these runs.
+LOOP.set_exception_handler(lambda loop, context: None)  # What a run that died left behind need not be told.
 atexit.register(LOOP.close)
 
 Backends = Callable[[], tuple[StateBackend, ArtifactBackend]]
