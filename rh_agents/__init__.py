@@ -22,6 +22,7 @@ from rh_agents.core.events import ExecutionEvent, ExecutionResult
 from rh_agents.core.execution import ExecutionState, ExecutionStore, HistorySet
 from rh_agents.core.migrations import migration
 from rh_agents.core.retry import RetryPolicy
+from rh_agents.core.runner import RunOutcome, run_pipeline
 from rh_agents.core.state_backend import ArtifactBackend, StateBackend
 from rh_agents.core.state_recovery import (
     CURRENT_SCHEMA_VERSION,
@@ -64,6 +65,7 @@ __all__ = [
     "RetryPolicy",
     "RhAgentsError",
     "RunCancelledError",
+    "RunOutcome",
     "SerializationError",
     "StaleWriterError",
     "StateBackend",
@@ -78,5 +80,6 @@ __all__ = [
     "agent",
     "compute_artifact_id",
     "migration",
+    "run_pipeline",
     "tool",
 ]
