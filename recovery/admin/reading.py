@@ -58,6 +58,13 @@ class ReadOnlyAdmin(admin.ModelAdmin):
     def has_delete_permission(self, request: Any, obj: Any = None) -> bool:
         return False
 
+    def changelist_view(self, request: Any, extra_context: dict[str, Any] | None = None) -> Any:
+        request.GET = _storable(request.GET)
+        return super().changelist_view(request, extra_context)
+
+    def get_object(self, request: Any, object_id: str, from_field: str | None = None) -> Any:
+        return None if "\x00" in object_id else super().get_object(request, object_id, from_field)
+
     def get_search_fields(self, request: Any) -> tuple[str, ...]:
         # What Django makes of them is not used: an id is not looked for with "contains".
         return (*self.id_columns, *self.search_columns)
@@ -67,7 +74,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):
         if not text:
             return queryset, False
         if ids := _id_range(text):
-            by_id = queryset.filter(reduce(or_, (Q(**{f"{column}__range": ids}) for column in self.id_columns), Q()))
+            by_id = queryset.filter(reduce(or_, (_between(column, *ids) for column in self.id_columns), Q()))
             # Words are looked for only then: that reads every row.
             if self.id_columns and (ids[0] == ids[1] or by_id.exists()):
                 return by_id, False
@@ -78,6 +85,25 @@ class ReadOnlyAdmin(admin.ModelAdmin):
         for column in self.search_columns:
             found |= Q(**{f"{column}__icontains": text})
         return found
+
+
+def _storable(query: Any) -> Any:
+    """The query of an address without NUL, which is an error to PostgreSQL; what was nothing else is left out."""
+    if not any("\x00" in value for _, values in query.lists() for value in values):
+        return query
+    kept = query.copy()
+    for name, values in query.lists():
+        texts = [text for value in values if (text := value.replace("\x00", "")) or not value]
+        if texts:
+            kept.setlist(name, texts)
+        else:
+            del kept[name]
+    return kept
+
+
+def _between(column: str, first: uuid.UUID, last: uuid.UUID) -> Q:
+    # Not `range`: a foreign key has no such lookup.
+    return Q(**{f"{column}__gte": first, f"{column}__lte": last})
 
 
 def _id_range(text: str) -> tuple[uuid.UUID, uuid.UUID] | None:

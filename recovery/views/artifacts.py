@@ -66,6 +66,8 @@ def download_artifact(request: PageRequest, pk: uuid.UUID, artifact_id: str) -> 
 
 def _named(state_id: uuid.UUID, artifact_id: str, key: str) -> Named:
     """Raises Http404 if nothing of the state ever referred to the artifact."""
+    if "\x00" in artifact_id:
+        raise Http404("no artifact has such an id")
     state = get_object_or_404(State.objects.only("id", "pipeline", "description", "status", "head"), pk=state_id)
     artifact = Artifact.objects.filter(pk=artifact_id).first()
     refs = ArtifactRef.objects.filter(state=state, artifact_id=artifact_id).order_by("-added_in")

@@ -214,6 +214,36 @@ def test_states_are_found_by_id_description_and_tag(browser):
     assert listed(browser, STATES, q=str(uuid.uuid4())) == []
 
 
+@pytest.mark.parametrize("name", ["state", *READ_ONLY])
+def test_what_belongs_to_an_id_is_found_by_all_of_it_and_by_its_first_eight_digits(browser, decided, name):
+    ids = [] if name == "artifact" else [decided.pk]
+    ids += [] if name in ("state", "artifact", "resumption") else [ApprovalRequest.objects.get().pk]
+    for pk in ids:
+        if name in ("proposalversion", "decision", "resolution") and pk == decided.pk:
+            continue  # They belong to the request alone.
+        for text in (str(pk), str(pk)[:8]):
+            assert listed(browser, f"/admin/recovery/{name}/", q=text), text
+    if name == "artifact":
+        artifact = Artifact.objects.get()
+        assert listed(browser, f"/admin/recovery/{name}/", q=artifact.pk[:10]) == [artifact.pk]
+    assert listed(browser, f"/admin/recovery/{name}/", q=str(uuid.uuid4())) == []
+    assert listed(browser, f"/admin/recovery/{name}/", q=f"{uuid.uuid4()}"[:8]) == []
+
+
+@pytest.mark.parametrize("name", ["state", *READ_ONLY])
+def test_what_no_database_holds_is_no_filter_and_no_address(browser, decided, name):
+    path = f"/admin/recovery/{name}/"
+    column = {"state": "status", "artifact": "codec", "auditentry": "action"}.get(name, "created_at")
+    everything = listed(browser, path)
+    assert everything
+    for query in ({f"{column}__exact": "\x00"}, {"q": "\x00"}, {"tag": "\x00"}):
+        assert listed(browser, path, **query) == everything, query
+    assert browser.get(path, {f"{column}__exact": "a\x00b"}).status_code in (200, 302, 400)
+    for page in ("change", "delete", "history"):
+        response = browser.get(f"{path}%00/{page}/")
+        assert response.status_code in (302, 403, 404), page
+
+
 def test_the_filter_of_tags_keeps_the_other_filters_and_offers_to_drop_it(browser):
     make_states(2)
     page = read(browser.get(STATES, {"tag": "t1", "pipeline": "imports", "q": "import"}))

@@ -144,7 +144,9 @@ def test_an_artifact_is_only_found_at_states_that_refer_to_it(browser):
     artifact_id = url.rstrip("/").rpartition("/")[2]
     assert browser.get(f"{other.url}artifacts/{artifact_id}/").status_code == 404
     assert browser.get(f"{other.url}artifacts/{artifact_id}/download/").status_code == 404
-    assert browser.get(f"{other.url}artifacts/nothing/").status_code == 404
+    for nobodys in ("nothing", "%00", "a%00b"):
+        assert browser.get(f"{other.url}artifacts/{nobodys}/").status_code == 404
+        assert browser.get(f"{other.url}artifacts/{nobodys}/download/").status_code == 404
 
 
 def test_an_earlier_version_can_still_be_seen(browser):
