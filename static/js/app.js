@@ -63,20 +63,38 @@ document.addEventListener("toggle", (event) => {
   panel.querySelector("textarea, select, input:not([type=hidden])")?.focus();
 }, true);
 
+/** A button that sends what a person decided or started, not one that only adds a row. */
+function isAct(form, submitter) {
+  return form.matches("form") && !submitter?.name.includes(":");
+}
+
 // The server was asked by htmx and did not answer well: say so once, keep what is on the page.
-function failed() {
+function failed({ target, detail }) {
+  const place = document.getElementById("not-arrived");
+  if (place && isAct(target, detail.ctx?.request.submitter)) {
+    place.hidden = false;
+    return announce(place.textContent);
+  }
   failures += 1;
-  if (failures !== STALE_AFTER_FAILURES) return;
+  // A poll may miss its turn once; what a person pressed may not.
+  if (failures < STALE_AFTER_FAILURES && !target.matches("form")) return;
+  if (!document.getElementById("stale").hidden) return;
   document.getElementById("stale").hidden = false;
   announce("This page may be old. The server did not answer as it should.");
 }
 
-document.addEventListener("htmx:error", failed);
-document.addEventListener("htmx:after:request", (event) => {
-  const { status } = event.detail.ctx.response;
-  if (status === 404 || status >= 500) return failed();
+function answered({ target }) {
   failures = 0;
   document.getElementById("stale").hidden = true;
+  const place = document.getElementById("not-arrived");
+  if (place && target.matches("form")) place.hidden = true;
+}
+
+document.addEventListener("htmx:error", (event) => { if (event.target instanceof Element) failed(event); });
+document.addEventListener("htmx:after:request", (event) => {
+  const { status } = event.detail.ctx.response;
+  if (status === 404 || status >= 500) failed(event);
+  else answered(event);
 });
 
 // A page that comes back from the browser's own cache may show a decision that has long been made.

@@ -117,6 +117,41 @@ def test_the_second_of_two_people_is_told_who_was_first(open_page, live_server, 
     assert [one.refusal for one in Decision.objects.order_by("pk")] == ["", "already_resolved"]
 
 
+@pytest.mark.parametrize("fault", ["network", 500, 502, 404])
+def test_a_decision_that_the_server_does_not_answer_says_so_at_once(page, live_server, refund, ada, sign_in, fault):
+    sign_in(page, ada).goto(address(live_server, refund))
+    page.get_by_label("amount", exact=True).fill("7")
+    page.keyboard.press("Tab")
+    expect(page.locator("#run .is-edited")).to_be_visible()
+    page.route("**/decide/", lambda route: route.abort() if fault == "network" else route.fulfill(status=fault))
+    words = page.locator("#not-arrived")
+    expect(words).to_be_hidden()
+    page.locator("#decide-approve").click()
+    expect(words).to_be_in_viewport()
+    expect(words).to_contain_text("Your decision may not have arrived.")
+    expect(page.locator("#announcer")).to_contain_text("Your decision may not have arrived.")
+    expect(words.get_by_role("link", name="Reload")).to_be_visible()
+    assert page.get_by_label("amount", exact=True).input_value() == "7"
+    page.locator("summary.btn-bad").click()
+    page.locator("#reject-form button").click()
+    expect(words).to_be_in_viewport()
+    page.unroute("**/decide/")
+    page.keyboard.press("Escape")
+    page.locator("#decide-approve").click()
+    expect(page.locator("#progress")).to_contain_text("Approved with changes.")
+    assert Decision.objects.count() == 1
+
+
+def test_one_poll_that_fails_says_nothing_two_do(page, live_server, ada, sign_in):
+    ask("Request")
+    sign_in(page, ada).goto(live_server.url)
+    page.route("**/inbox/new/**", lambda route: route.fulfill(status=500))
+    poll(page, "news")
+    expect(page.locator("#stale")).to_be_hidden()
+    poll(page, "news")
+    expect(page.locator("#stale")).to_be_visible()
+
+
 def test_an_invalid_edit_is_led_to_with_everything_typed_in_place(page, live_server, refund, ada, sign_in):
     sign_in(page, ada).goto(address(live_server, refund))
     page.get_by_label("amount", exact=True).fill("lots")
