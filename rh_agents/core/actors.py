@@ -29,7 +29,7 @@ class BaseActor(BaseModel):
     result; one that gives `False` fails the step. `cacheable` and `cache_ttl` are accepted and ignored.
     """
 
-    model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
+    model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid", defer_build=True)
 
     default_event_type: ClassVar[EventType] = EventType.TOOL_CALL
 

@@ -15,7 +15,7 @@ class RetryPolicy(BaseModel):
     refuses (a value that cannot be written, an address that cannot be).
     """
 
-    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True, extra="forbid", defer_build=True)
 
     max_attempts: PositiveInt = 3
     backoff: NonNegativeFloat = 0.5

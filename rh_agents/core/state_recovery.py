@@ -36,7 +36,7 @@ class ReplayMode(StrEnum):
 class StateMetadata(BaseModel):
     """What people know a state by. `custom_data` holds anything the engine can write."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
     tags: list[str] = Field(default_factory=list)
     description: str = ""
