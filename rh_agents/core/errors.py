@@ -12,6 +12,7 @@ RhAgentsError
 │   ├── IncompatibleVersionError a later major version of the schema
 │   └── StaleWriterError         somebody else saved the state meanwhile, or holds its lease
 ├── RunCancelledError            the run was cancelled and reached its next step boundary
+├── RunAbortedError              the code of a run raised SystemExit, or a CancelledError that nobody sent
 └── PreconditionError            a pre- or postcondition of an actor does not hold
 """
 
@@ -71,6 +72,22 @@ class StaleWriterError(StateError):
 
 class RunCancelledError(RhAgentsError):
     """The run was cancelled; raised at its next step boundary."""
+
+
+class RunAbortedError(RhAgentsError):
+    """The code of a run ended it by what ends a program or a task: `SystemExit`, or a `CancelledError` that nobody
+    sent to the run. That is its `__cause__`."""
+
+    def __init__(self, raised: BaseException) -> None:
+        if isinstance(raised, SystemExit):
+            words = f"its code raised {raised!r}: a run ends by returning a value or raising an error"
+        else:
+            words = (
+                "its code let a CancelledError through, and nobody cancelled the run: "
+                "catch it where you await a task that you cancelled"
+            )
+        super().__init__(words)
+        self.__cause__ = raised
 
 
 class PreconditionError(RhAgentsError):

@@ -100,6 +100,7 @@ class ExecutionState(StoppingState):
             AddressError: another step has that address.
             AmbiguousReplayError: siblings of one name ran at once, and the recorded input is another one.
             RunCancelledError: the run was cancelled.
+            StaleWriterError: somebody else has the state by now.
         """
         frame = self.current_frame()
         address = frame.allot(event.stem, event.event_type)
@@ -176,7 +177,7 @@ class ExecutionState(StoppingState):
             try:
                 return await Attempt(self, frame, event, address, call).run(input_data, context)
             except Exception as error:
-                if is_stop(error):
+                if is_stop(error) or self.is_lost:
                     raise
                 delay_s = policy.delay_s(tries, error) if policy else None
                 if delay_s is None:

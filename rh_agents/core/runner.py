@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import WeakSet
 
-from rh_agents.core.errors import RunCancelledError
+from rh_agents.core.errors import RunAbortedError, RunCancelledError
 from rh_agents.core.execution import ExecutionState
 from rh_agents.core.frames import Frame
 from rh_agents.core.state_recovery import StateStatus
@@ -41,6 +41,9 @@ async def run_pipeline(
 
     It is `AWAITING` while a question that it came to is open, whatever it returns; all tasks that were made under
     it are cancelled and awaited before it counts as ended.
+
+    Raises:
+        StaleWriterError: somebody else has the state; how this run ended is worth nothing.
     """
     root = state.begin_run()
     tasks: Tasks = WeakSet()
@@ -48,21 +51,33 @@ async def run_pipeline(
     token = _run.set(tasks)
     try:
         with _watch(asyncio.get_running_loop()):
-            output, error = None, None
+            output: Any = None
+            error: BaseException | None = None
             try:
                 output = await function(input_data, state)
-            except (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, SystemExit):
+            except (GeneratorExit, KeyboardInterrupt):
                 raise
+            except (asyncio.CancelledError, SystemExit) as raised:
+                if isinstance(raised, asyncio.CancelledError) and _is_being_cancelled():
+                    raise
+                # To the caller it would look as if the program or its own task should end.
+                error = RunAbortedError(raised)
             except BaseException as raised:
                 error = raised
             finally:
                 await _end(tasks, state, root)
+        state.check_not_lost()
         outcome = _outcome(state, root, output, error)
         return outcome
     finally:
         _run.reset(token)
         state.end_run(is_completed=outcome is not None and outcome.status is StateStatus.COMPLETED)
         await state.event_bus.drain(SUBSCRIBERS_WAIT_S)
+
+
+def _is_being_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _outcome(state: ExecutionState, root: Frame, output: Any, error: BaseException | None) -> RunOutcome:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any, Self
 
 from rh_agents.core.bus import EventBus
-from rh_agents.core.errors import CorruptArtifactError, StateError, StateNotFoundError
+from rh_agents.core.errors import CorruptArtifactError, StaleWriterError, StateError, StateNotFoundError
 from rh_agents.core.frames import Frame, PauseScope, current_frame
 from rh_agents.core.history import HistorySet
 from rh_agents.core.migrations import migrate
@@ -66,6 +66,7 @@ class SavedState:
         self._is_metadata_new = True
         self._are_generations_new = False
         self._is_migrated = False
+        self._lost: str | None = None
         self.rewind()
 
     def rewind(self) -> None:
@@ -80,7 +81,7 @@ class SavedState:
 
         Raises:
             StateError: there is no state backend, or the run only validates.
-            StaleWriterError: somebody else saved the state meanwhile.
+            StaleWriterError: somebody else saved the state meanwhile, or it was lost before (see `lose`).
         """
         if self.state_backend is None:
             raise StateError("there is no state_backend to save to: ExecutionState(state_backend=...)")
@@ -211,6 +212,22 @@ class SavedState:
 
     # ---- what the other parts of the engine call
 
+    def lose(self, why: str) -> None:
+        """Somebody else has the state by now: from here on every step boundary and every save raises
+        `StaleWriterError(why)`, however often that is caught. Any thread may call it; there is no way back."""
+        if self._lost is None:
+            self._lost = why
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether somebody else has the state: what this run still does is worth nothing."""
+        return self._lost is not None
+
+    def check_not_lost(self) -> None:
+        """Raises `StaleWriterError` if somebody else has the state."""
+        if self._lost is not None:
+            raise StaleWriterError(self._lost)
+
     def tick(self) -> int:
         """The next position or sequence number."""
         self._clock += 1
@@ -255,6 +272,15 @@ class SavedState:
         self.resume_from_address = address
 
     def _save(self, backend: StateBackend, status: StateStatus) -> None:
+        self.check_not_lost()
+        try:
+            self._save_to(backend, status)
+        except StaleWriterError as error:
+            # Whoever runs the state may catch it: that must not let them go on beside the one who has it now.
+            self.lose(str(error))
+            raise
+
+    def _save_to(self, backend: StateBackend, status: StateStatus) -> None:
         self._save_artifacts()
         self.updated_at = self._now()
         # A question comes with the pause: until then other branches go on, and nobody can answer it.

@@ -121,7 +121,9 @@ class StoppingState(SavedState):
         self._cancel_reason = reason or "cancelled"
 
     def check_cancelled(self) -> None:
-        """Raises `RunCancelledError` if the run was cancelled, as a step boundary does."""
+        """Raises `RunCancelledError` if the run was cancelled, as a step boundary does; `StaleWriterError` if it is
+        lost."""
+        self.check_not_lost()
         if self._cancel_reason is not None:
             raise self.stopped(self.current_frame())
 
@@ -136,6 +138,7 @@ class StoppingState(SavedState):
 
     def check_boundary(self, frame: Frame) -> None:
         """Raise here what stops the run, if anything does."""
+        self.check_not_lost()
         if self._cancel_reason is not None or (self._asked and self._waiting_for(frame.scope)):
             raise self.stopped(frame)
         if frame.step.is_over:

@@ -9,7 +9,9 @@ from rh_agents import (
     Agent,
     ExecutionEvent,
     ExecutionState,
+    Question,
     RetryPolicy,
+    RunAbortedError,
     RunCancelledError,
     StateStatus,
     Tool,
@@ -81,3 +83,67 @@ def test_what_ends_the_program_ends_the_run_and_leaves_the_step_unfinished(kept:
     with pytest.raises(KeyboardInterrupt):
         run(run_pipeline(pipeline, None, state))
     assert addresses(kept.load(state)) == ["a::tool_call"]
+
+
+def exits(_: Any) -> None:
+    raise SystemExit(2)
+
+
+async def cancels_its_own_task(_: Any, context: Any, state: ExecutionState) -> None:
+    task = asyncio.create_task(asyncio.sleep(60))
+    task.cancel()
+    await task
+
+
+@pytest.mark.parametrize("way", ["exit", "exit in a step", "cancel", "cancel in a step"])
+def test_code_that_ends_itself_like_a_program_or_a_task_has_failed_its_run(kept: Kept, calls: Calls, way: str) -> None:
+    async def pipeline(input_data: Any, state: ExecutionState) -> Any:
+        await Step(calls.tool("a"))(1, None, state)
+        match way:
+            case "exit":
+                exits(1)
+            case "exit in a step":
+                await Step(calls.tool("b", exits))(1, None, state)
+            case "cancel":
+                await cancels_its_own_task(1, None, state)
+            case "cancel in a step":
+                await Step(Tool(name="b", handler=cancels_its_own_task))(1, None, state)
+
+    outcome, state = kept.start(pipeline)
+    assert outcome.status is StateStatus.FAILED
+    assert isinstance(outcome.error, RunAbortedError)
+    expected, words = (SystemExit, "raised SystemExit(2)") if "exit" in way else (asyncio.CancelledError, "cancelled")
+    assert isinstance(outcome.error.__cause__, expected)
+    assert words in str(outcome.error)
+    assert addresses(kept.load(state)) == ["a::tool_call"]
+
+
+def test_a_run_whose_own_task_is_cancelled_has_no_outcome(kept: Kept, calls: Calls) -> None:
+    async def pipeline(input_data: Any, state: ExecutionState) -> Any:
+        await Step(calls.tool("a"))(1, None, state)
+        calls.append("waits")
+        await asyncio.Event().wait()
+
+    async def cancelled_from_outside() -> None:
+        task = asyncio.ensure_future(run_pipeline(pipeline, None, state))
+        while "waits" not in calls:
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    state = kept.new(auto_checkpoint=True)
+    run(cancelled_from_outside())
+    assert kept.load(state).status is StateStatus.RUNNING
+
+
+def test_a_task_that_was_cancelled_because_somebody_is_asked_leaves_the_run_waiting(kept: Kept, calls: Calls) -> None:
+    async def pipeline(input_data: Any, state: ExecutionState) -> Any:
+        other = asyncio.create_task(asyncio.sleep(60))
+        try:
+            await state.ask(Question(key="go", title="Go on?"))
+        finally:
+            other.cancel()
+            await other
+
+    assert kept.start(pipeline)[0].status is StateStatus.AWAITING

@@ -154,6 +154,6 @@ def test_a_checkpoint_that_cannot_be_saved_does_not_run_its_step_again(kept: Kep
         await Step(calls.tool("b"))(1, None, state)
 
     state = kept.new(auto_checkpoint=True, retry=RetryPolicy(backoff=0), on_error="return")
-    outcome = run(run_pipeline(pipeline, None, state))
-    assert isinstance(outcome.error, StateError)
+    with pytest.raises(StateError):
+        run(run_pipeline(pipeline, None, state))
     assert calls == ["a", "b"]

@@ -94,13 +94,13 @@ def test_what_an_unfinished_step_wrote_is_not_there_after_a_crash(kept: Kept) ->
         state.storage.set("half", "done")
         await Step(writer("inner", put("whole", "inner")))(1, None, state)
         assert state.storage.get("half") == "done"
-        raise SystemExit
+        raise KeyboardInterrupt
 
     async def pipeline(input_data: Any, state: ExecutionState) -> Any:
         await Step(Agent(name="crash", handler=crash))(1, None, state)
 
     state = kept.new(auto_checkpoint=True)
-    with pytest.raises(SystemExit):
+    with pytest.raises(KeyboardInterrupt):
         run(run_pipeline(pipeline, None, state))
     assert kept.load(state).storage.data == {"inner": "whole"}
 
