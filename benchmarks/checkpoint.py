@@ -23,6 +23,15 @@ def ours(synchronous: str) -> Run:
     return run
 
 
+def engine_alone(name: str) -> Run:
+    def run(where: Path | str, values: list[Any]) -> dict[str, float]:
+        import ours
+
+        return getattr(ours, name)(where, values)
+
+    return run
+
+
 def peer(name: str) -> Run:
     def run(where: Path | str, values: list[Any]) -> dict[str, float]:
         import peers
@@ -36,6 +45,8 @@ Database = Callable[[], AbstractContextManager[Any]]
 CONTENDERS: dict[str, tuple[Database, Run]] = {
     "ours, SQLite NORMAL": (contest.fresh_sqlite, ours("NORMAL")),
     "ours, SQLite FULL": (contest.fresh_sqlite, ours("FULL")),
+    "ours, files": (contest.fresh_folder, engine_alone("checkpoint_in_files")),
+    "ours, memory": (contest.fresh_folder, engine_alone("checkpoint_in_memory")),
     "langgraph functional, SQLite": (contest.fresh_sqlite, peer("functional")),
     "langgraph graph, SQLite": (contest.fresh_sqlite, peer("graph")),
     "ours, PostgreSQL": (contest.fresh_postgres, ours("")),
@@ -50,6 +61,7 @@ def main() -> None:
     arguments.add_argument("--steps", type=int, default=1000)
     arguments.add_argument("--rounds", type=int, default=5)
     arguments.add_argument("--slow", action="store_true", help="langgraph's graph state too: half a minute a round")
+    arguments.add_argument("--ours", action="store_true", help="no peers: for runs that are too long for them")
     arguments.add_argument("--only", choices=CONTENDERS, help="one contender once; prints JSON")
     given = arguments.parse_args()
     if given.only:
@@ -59,7 +71,9 @@ def main() -> None:
             run(where, workload.results(20))
             print(json.dumps(run(where, workload.results(given.steps))))
         return
-    names = [name for name in CONTENDERS if given.slow or name not in SLOW]
+    names = [
+        name for name in CONTENDERS if (given.slow or name not in SLOW) and not (given.ours and "ours" not in name)
+    ]
     outcomes = contest.compete(__file__, names, given.rounds, ["--steps", str(given.steps)])
     contest.print_table(outcomes, {"ms": ".0f", "last / first tenth": ".2f", "MB": ".2f"})
 

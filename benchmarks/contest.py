@@ -55,6 +55,12 @@ def fresh_sqlite() -> Iterator[Path]:
 
 
 @contextmanager
+def fresh_folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="rhdashboard-bench-") as folder:
+        yield Path(folder)
+
+
+@contextmanager
 def fresh_postgres() -> Iterator[str]:
     """The address of an empty database that goes away afterwards."""
     name = f"bench_{uuid.uuid4().hex}"

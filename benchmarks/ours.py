@@ -41,16 +41,41 @@ def checkpoint(where: Path | str, values: Sequence[Any]) -> dict[str, float]:
     from django.db import connection
 
     from recovery.backends import DjangoArtifactBackend, DjangoStateBackend
-    from rh_agents import ExecutionEvent, ExecutionState, Tool
 
     before = _stored(where)
+    connection.ensure_connection()
+    measured = _run_steps(DjangoStateBackend(author="bench"), DjangoArtifactBackend(), values)
+    return {**measured, "MB": (_stored(where) - before) / 1e6}
+
+
+def checkpoint_in_files(where: Path, values: Sequence[Any]) -> dict[str, float]:
+    """The same with the engine's file backends, in the folder `where`."""
+    from rh_agents import FileSystemArtifactBackend, FileSystemStateBackend
+
+    before = _bytes_in(where)
+    measured = _run_steps(FileSystemStateBackend(where), FileSystemArtifactBackend(where / "artifacts"), values)
+    return {**measured, "MB": (_bytes_in(where) - before) / 1e6}
+
+
+def checkpoint_in_memory(where: Path, values: Sequence[Any]) -> dict[str, float]:
+    """The same in memory, where lines are kept as they would be in a file."""
+    from rh_agents.memory_backends import InMemoryArtifactBackend, InMemoryStateBackend
+
+    states = InMemoryStateBackend()
+    measured = _run_steps(states, InMemoryArtifactBackend(), values)
+    return {**measured, "MB": sum(len(line) for lines in states._states.values() for line in lines) / 1e6}
+
+
+def _run_steps(states: Any, artifacts: Any, values: Sequence[Any]) -> dict[str, float]:
+    from rh_agents import ExecutionEvent, ExecutionState, Tool
+
     ends: list[float] = []
 
     async def work(number: int, context: Any, state: Any) -> Any:
         return values[number]
 
     async def run() -> float:
-        state = ExecutionState(DjangoStateBackend(author="bench"), DjangoArtifactBackend(), auto_checkpoint=True)
+        state = ExecutionState(states, artifacts, auto_checkpoint=True)
         step = ExecutionEvent(actor=Tool(name="work", handler=work))
         started = time.perf_counter()
         for number in range(len(values)):
@@ -58,13 +83,12 @@ def checkpoint(where: Path | str, values: Sequence[Any]) -> dict[str, float]:
             ends.append(time.perf_counter())
         return started
 
-    connection.ensure_connection()
     started = asyncio.run(run())
-    return {
-        "ms": (ends[-1] - started) * 1000,
-        "last / first tenth": last_to_first_tenth(ends, started),
-        "MB": (_stored(where) - before) / 1e6,
-    }
+    return {"ms": (ends[-1] - started) * 1000, "last / first tenth": last_to_first_tenth(ends, started)}
+
+
+def _bytes_in(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 class Reached(BaseException):
