@@ -68,8 +68,10 @@ class ModelForm(Generic[ModelT]):
     # ---- For views ----
 
     def is_valid(self) -> bool:
-        """Whether `value` can be decided on: everything arrived, is valid, and no row act is pending."""
-        return self.is_bound and not self.action and not self._root.failed
+        """Whether `value` can be decided on: everything arrived, is valid or as proposed, and no row act is pending."""
+        # What the run proposes is the run's to answer for, even where its own model would not take it back.
+        is_as_proposed = self.initial is not None and not self._root.is_changed
+        return self.is_bound and not self.action and (is_as_proposed or not self._root.failed)
 
     @property
     def value(self) -> ModelT:

@@ -1,5 +1,8 @@
 """Text of unknown origin, made safe to look at: nothing hidden, nothing endless."""
 
+import re
+from collections.abc import Iterator
+
 _BIDI_CONTROLS = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
 _INVISIBLE = (0x00AD, 0x200B, 0x2060, 0xFEFF, *range(0xE0000, 0xE0080))
 
@@ -12,6 +15,10 @@ _VISIBLE: dict[int, int | str] = {
 }
 
 
+# What is read as one in a line of code: a text in quotes, or a word with letters beyond ASCII.
+_READING_UNIT = re.compile(r'"(?:[^"\\]|\\.)*"|[^\x00-\x7f]+')
+
+
 def visible(text: str) -> str:
     """The same text with control, reordering, invisible and half characters written out."""
     return text.translate(_VISIBLE)
@@ -20,3 +27,15 @@ def visible(text: str) -> str:
 def shortened(text: str, at_most: int) -> str:
     """At most `at_most` characters of text, with an ellipsis where some are missing."""
     return text if len(text) <= at_most else text[: at_most - 1] + "…"
+
+
+def reading_units(line: str) -> Iterator[tuple[str, bool]]:
+    """The parts of a line of code, each with whether its direction of reading must not reach beyond it."""
+    end = 0
+    for found in _READING_UNIT.finditer(line):
+        if found.start() > end:
+            yield line[end : found.start()], False
+        yield found[0], not found[0].isascii()
+        end = found.end()
+    if end < len(line):
+        yield line[end:], False

@@ -23,6 +23,7 @@ from recovery.rendering.marks import (
     STEP_MARKS,
     Mark,
 )
+from recovery.rendering.plain import reading_units
 from recovery.rendering.plain import visible as visible_text
 
 register = template.Library()
@@ -72,6 +73,16 @@ def decision_badge(kind: str, refusal: str = "", word: str = "") -> SafeString:
 @register.filter
 def decision_word(kind: str) -> str:
     return (DECISION_MARKS.get(str(kind)) or _unknown(kind)).word
+
+
+@register.filter
+def code_line(text: str) -> SafeString:
+    """A line of code in the order in which it runs: letters that are read from right to left turn themselves alone."""
+    return format_html_join("", "{}", ((_unit(part, is_own),) for part, is_own in reading_units(text)))
+
+
+def _unit(text: str, is_own: bool) -> str:
+    return format_html('<bdi dir="ltr">{}</bdi>', text) if is_own else text
 
 
 @register.filter

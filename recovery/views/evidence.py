@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 from recovery import queries
-from recovery.models import Artifact
 from recovery.rendering import json_tree
-from recovery.rendering.preview import HEAD_BYTES, Preview, preview
+from recovery.rendering.preview import Preview
 from recovery.rendering.quantities import size as size_text
 from recovery.views.asked import Asked, plain_of
+from recovery.views.kept import preview_of
 from rh_agents.core.types import ExecutionStatus
 
 SHOWN_AT_MOST = 40
@@ -32,7 +32,7 @@ def exhibits_of(asked: Asked) -> list[Exhibit]:
 
 def _exhibit(found: queries.Evidence) -> Exhibit:
     if found.artifact is not None:
-        shown = _of_artifact(found.artifact, found.media_type)
+        shown = preview_of(found.artifact, found.media_type)
         icon = "list-tree" if found.event else _ICONS.get(shown.kind, "file-text")
         return Exhibit(found.name, icon, shown, found.artifact_id, is_step=found.event is not None)
     if found.artifact_id:
@@ -42,14 +42,6 @@ def _exhibit(found: queries.Evidence) -> Exhibit:
         return Exhibit(found.name, "list-tree", _of_step(found), is_step=True)
     unknown = Preview("broken", reason="the run has neither an artifact nor a step of this name")
     return Exhibit(found.name, "circle-question-mark", unknown)
-
-
-def _of_artifact(artifact: Artifact, media_type: str) -> Preview:
-    try:
-        head = artifact.read(HEAD_BYTES)
-    except FileNotFoundError:
-        return Preview("broken", note=size_text(artifact.size), reason="its file is gone from the storage")
-    return preview(head, media_type or artifact.media_type, size=artifact.size, codec=artifact.codec)
 
 
 def _of_step(found: queries.Evidence) -> Preview:

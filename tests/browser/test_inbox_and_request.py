@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 from recovery.models import ApprovalRequest, Decision, Resolution, Risk, State
 from recovery.services.decide import decide
 from recovery.services.start_run import start_run
-from rh_agents.core.serialization import decode
+from rh_agents.core.serialization import decode, encode
 from tests.web import order_pipeline  # noqa: F401  registers its pipeline
 from tests.web.waiting import ask, settle
 
@@ -177,6 +177,54 @@ def test_a_session_that_expired_comes_back_to_the_request_after_the_login(page, 
     page.get_by_role("button", name="Sign in").click()
     expect(page).to_have_url(address(live_server, refund))
     assert not Decision.objects.exists()
+
+
+def test_the_call_stands_in_the_order_in_which_it_runs_whatever_its_letters(page, live_server, refund, ada, sign_in):
+    refund.versions.update(
+        args=encode({"codes": ["\u05d0\u05d1", 100, 200, "\u05d2\u05d3", 300], "amount": 1, "method": 2})
+    )
+    sign_in(page, ada).goto(address(live_server, refund))
+    places = page.locator(".call-line", has_text="codes").evaluate(
+        """(line) => ["\u05d0", "100", "200", "\u05d2", "300"].map((text) => {
+          const walker = document.createTreeWalker(line, NodeFilter.SHOW_TEXT);
+          while (walker.nextNode()) {
+            const start = walker.currentNode.data.indexOf(text), range = document.createRange();
+            if (start < 0) continue;
+            range.setStart(walker.currentNode, start);
+            range.setEnd(walker.currentNode, start + text.length);
+            return range.getBoundingClientRect().x;
+          }
+        })"""
+    )
+    assert places == sorted(places)
+
+
+def test_a_step_of_the_focus_into_the_bar_does_not_move_the_page(page, live_server, ada, sign_in, work):
+    order = waiting("test-order", work)
+    page.set_viewport_size({"width": 1280, "height": 400})
+    sign_in(page, ada).goto(address(live_server, order))
+    page.evaluate("window.scrollTo(0, 120)")
+    before = page.evaluate("window.scrollY")
+    page.locator("#decide-approve").focus()
+    page.locator("summary.btn-bad").focus()
+    assert page.evaluate("window.scrollY") == before
+
+
+@pytest.mark.parametrize("height", [400, 900])
+def test_no_field_that_has_the_focus_is_behind_the_bar(page, live_server, ada, sign_in, work, height):
+    order = waiting("test-order", work)
+    page.set_viewport_size({"width": 1280, "height": height})
+    sign_in(page, ada).goto(address(live_server, order))
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        box = page.evaluate(
+            """() => {
+              const at = document.activeElement, bar = document.querySelector(".decision-bar");
+              if (!at.closest(".request-columns")) return null;
+              return [at.getBoundingClientRect().bottom, bar.getBoundingClientRect().top];
+            }"""
+        )
+        assert box is None or box[0] <= box[1], focused(page)
 
 
 # ---- Without a script ----

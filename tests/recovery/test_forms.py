@@ -205,13 +205,15 @@ def test_a_list_that_is_too_short_says_so_at_the_list() -> None:
     assert form.errors == {"names": ["There must be at least 2 entries, there are 1."]}
 
 
-def test_an_initial_value_that_the_model_itself_refuses_is_said_above_the_fields() -> None:
+def test_an_initial_value_that_the_model_itself_refuses_is_said_above_the_fields_and_can_be_left_as_it_is() -> None:
     wrong = Refund.model_construct(**{**dict(refund()), "amount": Decimal(-1)})
 
     form = sent(wrong, editable=frozenset({"note"}))
 
     assert form.non_field_errors == ["Amount: This must be greater than 0."]
-    assert not form.is_valid()
+    assert form.is_valid() and form.value is wrong
+    edited = sent(wrong, {"note": "mine"}, editable=frozenset({"note"}))
+    assert not edited.is_valid()
 
 
 def test_validators_that_normalise_do_not_touch_what_nobody_edited() -> None:

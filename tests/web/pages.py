@@ -5,7 +5,24 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from typing import Any
 
-INLINE = {"a", "abbr", "b", "code", "del", "em", "i", "ins", "small", "span", "strong", "svg", "time", "use", "wbr"}
+INLINE = {
+    "a",
+    "abbr",
+    "b",
+    "bdi",
+    "code",
+    "del",
+    "em",
+    "i",
+    "ins",
+    "small",
+    "span",
+    "strong",
+    "svg",
+    "time",
+    "use",
+    "wbr",
+}
 VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
 
 

@@ -1,5 +1,6 @@
 """The page of a request: what it shows of the question, of what would run and of the evidence."""
 
+import hashlib
 import uuid
 
 import pytest
@@ -7,7 +8,7 @@ from django.test import Client
 
 from recovery.models import ApprovalRequest, Artifact, Decision
 from recovery.services.decide import decide
-from rh_agents.core.serialization import decode
+from rh_agents.core.serialization import decode, encode
 from tests.recovery.conftest import only_request, work
 from tests.web.pages import entered_in, read
 from tests.web.request_pages import form_in, look, panel, post
@@ -38,6 +39,16 @@ def test_it_shows_what_is_asked_what_will_run_and_the_evidence(refund, ada_at):
     assert evidence.one("summary").text == "events.csv 1 row, 24 B"
     assert [cell.text for cell in evidence.all("td")] == ["09:00", "sorted"]
     assert "Irreversible" in panel(page, "What will run").one("header").text
+
+
+def test_a_line_of_the_call_isolates_what_is_read_from_right_to_left(refund, ada_at):
+    refund.versions.update(args=encode({"codes": ["\u05d0\u05d1", 100, "plain", 'a"\u05d2'], "amount": 1, "method": 2}))
+    [line] = [one for one in look(ada_at, refund).all("span", class_="call-line") if "codes" in one.text]
+    assert line.text == 'codes = ["\u05d0\u05d1", 100, "plain", "a\\"\u05d2"]'
+    assert [(one.text, one.attrs["dir"]) for one in line.all("bdi")] == [
+        ('"\u05d0\u05d1"', "ltr"),
+        ('"a\\"\u05d2"', "ltr"),
+    ]
 
 
 def test_only_what_may_be_edited_has_a_control(refund, ada_at):
@@ -146,9 +157,20 @@ def test_evidence_that_is_gone_or_unknown_says_so(refund, ada_at):
 
 
 def test_an_artifact_that_cannot_be_decoded_is_shown_as_such(refund, ada_at):
-    Artifact.objects.update(media_type="text/csv; charset=utf-8", inline=b"a,\xfa", size=3, codec="bytes")
+    odd = b"a,\xfa"
+    Artifact.objects.update(
+        media_type="text/csv; charset=utf-8", inline=odd, size=3, sha256=hashlib.sha256(odd).hexdigest(), codec="bytes"
+    )
     text = panel(look(ada_at, refund), "Evidence").text
     assert "This cannot be shown: it is not utf-8 text: invalid start byte at byte 2." in text
+
+
+@pytest.mark.parametrize("bytes_", [b"time,event\n09:00,LOST!!\n", b"time,event\n", b""])
+def test_evidence_whose_bytes_are_not_those_that_were_saved_is_not_shown(refund, ada_at, bytes_):
+    Artifact.objects.update(inline=bytes_)
+    evidence = panel(look(ada_at, refund), "Evidence")
+    assert "This cannot be shown: its bytes are not those that were saved." in evidence.text
+    assert not evidence.all("td")
 
 
 def test_evidence_is_what_stood_there_when_the_question_was_asked(refund, ada_at):
