@@ -37,8 +37,8 @@ class RequestFilters(Place):
 
 class Act(Schema):
     """`proposal` goes with `edit`: the whole edited proposal. `response` goes with `respond`. `version` is the one that
-    was looked at; name it, and a newer one is refused with 412. The same `idempotency_key` gives the first outcome
-    again."""
+    was looked at; name it, and a newer one is refused with 412. The same act under the same `idempotency_key` gives
+    the first outcome again."""
 
     kind: Annotated[Text, Field(max_length=20)]
     proposal: Any = None

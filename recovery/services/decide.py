@@ -56,7 +56,7 @@ def decide(
     """Decide a request: `approve`, `edit` (with `proposal`), `respond` (with `response`) or `reject`.
 
     `proposal` and `response` are model instances or dicts. `seen_version` is the version of the proposal that the
-    person looked at. The same `idempotency_key` by the same person gives the first outcome again.
+    person looked at. The same act by the same person under the same `idempotency_key` gives the first outcome again.
 
     Raises:
         InvalidInput: the payload does not validate; nothing was written and the request stays open.
@@ -68,7 +68,8 @@ def decide(
     with transaction.atomic():
         request = _lock(request_id)
         version = current_version(request)
-        if earlier := _earlier(request, by, idempotency_key):
+        earlier = _earlier(request, by, idempotency_key)
+        if earlier and _says_the_same(earlier, kind, proposal, response):
             return earlier
         refusal = _why_refused(request, version, by, seen_version)
         if refusal is None:
@@ -113,6 +114,18 @@ def _earlier(request: ApprovalRequest, by: Any, idempotency_key: str) -> Outcome
         return None
     resolution = decision.resolution
     return Outcome(request, decision, resolution, getattr(resolution, "resumption", None))
+
+
+def _says_the_same(earlier: Outcome, kind: str, proposal: Any, response: Any) -> bool:
+    """Whether it is the earlier act once more, and not another one under its key."""
+    request, decision = earlier.request, earlier.decision
+    if kind != decision.kind or kind not in ("edit", "respond"):
+        return bool(kind == decision.kind)
+    try:
+        answer = _answer(question_of(request), current_version(request), kind, proposal, response, decision.comment)
+    except (InvalidInput, PipelineGone):
+        return False
+    return _payload(answer) == decision.payload
 
 
 def _why_refused(
@@ -227,6 +240,9 @@ def _answer(
     offered = [str(one) for one in question.allowed_kinds] if question else MANUAL_KINDS
     if kind not in offered:
         raise InvalidInput({"kind": [f"{kind!r} is not offered here; there are: {', '.join(offered)}"]}, "the decision")
+    for name, value, its_kind in (("proposal", proposal, "edit"), ("response", response, "respond")):
+        if value is not None and kind != its_kind:
+            raise InvalidInput({name: [f"A {name} goes with {its_kind!r}, not with {kind!r}."]}, "the decision")
     if question is not None and not comment.strip():
         needs_comment = {choice.kind for choice in question.choices if choice.comment_required}
         if kind in needs_comment:

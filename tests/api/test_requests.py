@@ -257,6 +257,8 @@ def test_the_same_key_gives_the_first_outcome_again(as_ada, run_until_it_waits):
         ({"kind": "edit", "proposal": {**EDITED, "amount": "-1"}}, "proposal.amount"),
         ({"kind": "edit", "proposal": {**EDITED, "order": "B-99"}}, "proposal"),
         ({"kind": "edit"}, "proposal"),
+        ({"kind": "approve", "proposal": {**EDITED}}, "proposal"),
+        ({"kind": "approve", "response": {"street": "x"}}, "response"),
         ({"kind": "respond", "response": {}}, "kind"),
         ({"kind": "claim"}, "kind"),
         ({"kind": "approve", "comment": "a\x00b"}, "comment"),

@@ -188,6 +188,37 @@ def test_the_same_idempotency_key_gives_the_first_outcome_again(run_until_it_wai
     assert Decision.objects.count() == 1
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"kind": "reject", "comment": "no"},
+        {"kind": "approve"},
+        {"kind": "edit", "proposal": {"order": "A-17", "amount": "8"}},
+    ],
+)
+def test_another_act_under_the_same_idempotency_key_came_second(run_until_it_waits, ada, other):
+    request = only_request(run_until_it_waits())
+    act = {"kind": "edit", "proposal": {"order": "A-17", "amount": "7"}, "idempotency_key": "k1"}
+    first = decide(request.pk, by=ada, **act)
+    assert decide(request.pk, by=ada, **act).decision == first.decision
+    with pytest.raises(AlreadyResolved):
+        decide(request.pk, by=ada, idempotency_key="k1", **other)
+    refused = [(one.kind, one.refusal) for one in Decision.objects.order_by("pk")]
+    assert refused == [("edit", ""), (other["kind"], "already_resolved")]
+    assert Resolution.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("approve", "proposal"), ("reject", "proposal"), ("approve", "response"), ("edit", "response")]
+)
+def test_what_does_not_go_with_a_kind_is_refused_by_name_and_not_dropped(run_until_it_waits, ada, kind, name):
+    request = only_request(run_until_it_waits())
+    with pytest.raises(InvalidInput) as refused:
+        decide(request.pk, by=ada, kind=kind, **{name: {"order": "A-17", "amount": "1"}})
+    assert list(refused.value.errors) == [name]
+    assert only_request(request.state).is_open
+
+
 def test_a_pause_by_hand_is_listed_decided_and_resumed_with_its_resolution(run_until_it_waits, ada):
     state = run_until_it_waits("test-manual")
     request = only_request(state)
