@@ -1,5 +1,6 @@
 """A checkpoint as one line of JSON: what it changed, with a checksum in front."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
@@ -23,6 +24,9 @@ from rh_agents.sealed_json import FRONT_LENGTH, is_sealed, seal, unseal
 
 _EVENT_FIELDS = frozenset(f.name for f in fields(EventRecord) if f.name != "load_artifact")
 _NO_METADATA = b'"number":'
+
+HASHES = re.compile(rb"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
+"""What may be the id of an artifact in a line."""
 
 
 class Summary(NamedTuple):

@@ -1,14 +1,18 @@
 """Artifacts as files: `<base_path>/<id>.artifact`, a line of JSON that describes the payload, then the payload."""
 
 import os
+import secrets
+import time
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from rh_agents.core import serialization
 from rh_agents.core.errors import CorruptArtifactError
 from rh_agents.core.serialization import EncodedArtifact, decode_artifact, encode_artifact
-from rh_agents.core.state_backend import ArtifactBackend
-from rh_agents.durable_files import remove, write_whole
+from rh_agents.core.state_backend import GRACE, ArtifactBackend, StateBackend
+from rh_agents.durable_files import TEMPORARY, remove, write_whole
 from rh_agents.safe_ids import check_id
 from rh_agents.sealed_json import seal, unseal
 
@@ -33,9 +37,13 @@ class FileSystemArtifactBackend(ArtifactBackend):
         encoded = EncodedArtifact(codec, payload, media_type)
         try:
             if self._read(artifact_id) == encoded:
+                now_s = time.time()
+                os.utime(path, (now_s, now_s))  # Whoever collects garbage sees that it is wanted again.
                 return True
         except CorruptArtifactError:
             pass  # Saving what should be there repairs it.
+        except FileNotFoundError:
+            pass  # Collected just now.
         write_whole(path, _file_of(artifact_id, encoded))
         return True
 
@@ -47,6 +55,31 @@ class FileSystemArtifactBackend(ArtifactBackend):
 
     def delete_artifact(self, artifact_id: str) -> bool:
         return remove(self._path(artifact_id))
+
+    def delete_if_unsaved(self, artifact_id: str, since: datetime) -> bool:
+        """See `ArtifactBackend`. The file is put aside first: who saves it meanwhile finds none, and writes one."""
+        path = self._path(artifact_id)
+        if path.stat().st_mtime > since.timestamp():
+            return False
+        aside = path.parent / f"{TEMPORARY}{secrets.token_hex(8)}"
+        try:
+            path.rename(aside)
+        except FileNotFoundError:
+            return False
+        if aside.stat().st_mtime > since.timestamp():
+            with suppress(FileExistsError):
+                os.link(aside, path)  # It was saved after we had looked.
+            aside.unlink()
+            return False
+        return remove(aside)
+
+    def garbage_collect(self, states: StateBackend, grace: timedelta = GRACE) -> list[str]:
+        """See `ArtifactBackend`. What killed writers left behind goes too."""
+        for path in self._folder.glob(f"{TEMPORARY}*"):
+            with suppress(FileNotFoundError):
+                if path.stat().st_mtime < (datetime.now(UTC) - grace).timestamp():
+                    path.unlink()
+        return super().garbage_collect(states, grace)
 
     def exists(self, artifact_id: str) -> bool:
         return self._path(artifact_id).is_file()

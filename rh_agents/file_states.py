@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from rh_agents.checkpoint_lines import Summary, decode_lines, encode_line, number_of, split_lines, summarise
+from rh_agents.checkpoint_lines import HASHES, Summary, decode_lines, encode_line, number_of, split_lines, summarise
 from rh_agents.core.errors import CorruptStateError, IncompatibleVersionError, SerializationError, StaleWriterError
 from rh_agents.core.state_backend import StateBackend
 from rh_agents.core.state_recovery import Changes, StateSnapshot, StateStatus, check_version
@@ -129,6 +129,14 @@ class FileSystemStateBackend(StateBackend):
 
     def exists(self, state_id: str) -> bool:
         return self._path(state_id).is_file()
+
+    def artifact_references(self) -> set[str]:
+        """See `StateBackend`. Whatever looks like the id of an artifact is one, so damaged files count too."""
+        found: set[bytes] = set()
+        for path in self._folder.glob(f"[!.]*{_SUFFIX}"):
+            with suppress(FileNotFoundError):
+                found.update(HASHES.findall(path.read_bytes()))
+        return {identity.decode() for identity in found}
 
     def _path(self, state_id: str) -> Path:
         return self._folder / (check_id(state_id, "state id") + _SUFFIX)

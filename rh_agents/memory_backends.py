@@ -5,9 +5,10 @@ They are kept as they would be in a file, so nothing that a caller changes later
 
 import threading
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
-from rh_agents.checkpoint_lines import Summary, decode_lines, encode_line, summarise
+from rh_agents.checkpoint_lines import HASHES, Summary, decode_lines, encode_line, summarise
 from rh_agents.core.errors import StaleWriterError
 from rh_agents.core.serialization import EncodedArtifact, decode_artifact, encode_artifact
 from rh_agents.core.state_backend import ArtifactBackend, StateBackend
@@ -85,6 +86,11 @@ class InMemoryStateBackend(StateBackend):
     def exists(self, state_id: str) -> bool:
         return check_id(state_id, "state id") in self._states
 
+    def artifact_references(self) -> set[str]:
+        with self._lock:
+            states = [list(lines) for lines in self._states.values()]
+        return {found.decode() for lines in states for line in lines for found in HASHES.findall(line)}
+
     def _lines(self, state_id: str) -> list[bytes]:
         check_id(state_id, "state id")
         with self._lock:
@@ -96,6 +102,8 @@ class InMemoryArtifactBackend(ArtifactBackend):
 
     def __init__(self, *, allow_pickle: bool = False) -> None:
         self._artifacts: dict[str, EncodedArtifact] = {}
+        self._saved_at: dict[str, datetime] = {}
+        self._lock = threading.Lock()
         self._allow_pickle = allow_pickle
 
     def save_artifact(self, artifact_id: str, artifact: Any) -> bool:
@@ -105,7 +113,9 @@ class InMemoryArtifactBackend(ArtifactBackend):
         )
 
     def save_encoded(self, artifact_id: str, codec: str, payload: bytes, media_type: str = "") -> bool:
-        self._artifacts[check_id(artifact_id, "artifact id")] = EncodedArtifact(codec, payload, media_type)
+        with self._lock:
+            self._artifacts[check_id(artifact_id, "artifact id")] = EncodedArtifact(codec, payload, media_type)
+            self._saved_at[artifact_id] = datetime.now(UTC)
         return True
 
     def load_artifact(self, artifact_id: str) -> Any:
@@ -115,7 +125,14 @@ class InMemoryArtifactBackend(ArtifactBackend):
         return decode_artifact(encoded.codec, encoded.payload, allow_pickle=self._allow_pickle)
 
     def delete_artifact(self, artifact_id: str) -> bool:
-        return self._artifacts.pop(check_id(artifact_id, "artifact id"), None) is not None
+        with self._lock:
+            return self._artifacts.pop(check_id(artifact_id, "artifact id"), None) is not None
+
+    def delete_if_unsaved(self, artifact_id: str, since: datetime) -> bool:
+        with self._lock:
+            if self._saved_at[check_id(artifact_id, "artifact id")] > since:
+                return False
+            return self._artifacts.pop(artifact_id, None) is not None
 
     def exists(self, artifact_id: str) -> bool:
         return check_id(artifact_id, "artifact id") in self._artifacts

@@ -5,6 +5,7 @@ Plain JSON values stay readable as they are. Any other is an object whose "$t" s
 """
 
 import pickle
+import re
 from collections.abc import Callable
 from hashlib import blake2b, sha256
 from mimetypes import MimeTypes
@@ -20,6 +21,7 @@ from rh_agents.core.plain_view import to_plain, type_name
 from rh_agents.core.type_names import register_type
 
 __all__ = [
+    "CONTENT_ID",
     "EncodedArtifact",
     "artifact_id",
     "artifact_reference",
@@ -28,6 +30,7 @@ __all__ = [
     "encode",
     "encode_artifact",
     "fingerprint",
+    "is_content_id",
     "referenced_artifact",
     "register_type",
     "to_plain",
@@ -35,6 +38,8 @@ __all__ = [
 ]
 
 _CODECS = (scalar_codecs, time_codecs, container_codecs, numpy_codecs, pandas_codecs, class_codecs)
+
+CONTENT_ID = re.compile("[0-9a-f]{64}")
 
 _AS_THEY_ARE = frozenset({str, int, bool, type(None)})
 _REFERENCE = '{"$t":"artifact",'
@@ -185,6 +190,11 @@ def decode_artifact(codec: str, payload: bytes, *, allow_pickle: bool = False) -
 def artifact_id(encoded: EncodedArtifact) -> str:
     """SHA-256 of the codec, a NUL and the bytes: equal content has one id."""
     return sha256(encoded.codec.encode() + b"\0" + encoded.payload).hexdigest()
+
+
+def is_content_id(identity: str) -> bool:
+    """Whether it looks like what `artifact_id` gives."""
+    return CONTENT_ID.fullmatch(identity) is not None
 
 
 def _pickled(value: Any, key: str) -> bytes:

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from rh_agents.core.errors import (
@@ -12,6 +13,7 @@ from rh_agents.core.errors import (
     StateError,
     StateNotFoundError,
 )
+from rh_agents.core.serialization import is_content_id
 from rh_agents.core.state_recovery import Changes, StateSnapshot, StateStatus
 
 __all__ = [
@@ -24,6 +26,9 @@ __all__ = [
     "StateError",
     "StateNotFoundError",
 ]
+
+GRACE = timedelta(hours=1)
+"""How long an artifact may wait for the checkpoint that refers to it."""
 
 
 class StateBackend(ABC):
@@ -94,6 +99,11 @@ class StateBackend(ABC):
         """The state as it stood at checkpoint `number`, `None` if there is no such checkpoint."""
         raise NotImplementedError(f"{type(self).__name__} does not keep earlier checkpoints")
 
+    def artifact_references(self) -> set[str]:
+        """The ids of all artifacts that any checkpoint of any state refers to, damaged states too. It may hold more:
+        what is in it is not collected."""
+        raise NotImplementedError(f"{type(self).__name__} does not say which artifacts it refers to")
+
 
 class ArtifactBackend(ABC):
     """Keeps values by id. Ids made by `compute_artifact_id` name the content, so equal content is stored once.
@@ -128,6 +138,22 @@ class ArtifactBackend(ABC):
     @abstractmethod
     def get_size(self, artifact_id: str) -> int | None:
         """The size of the encoded value in bytes, `None` if there is none."""
+
+    def garbage_collect(self, states: StateBackend, grace: timedelta = GRACE) -> list[str]:
+        """Delete the artifacts that no checkpoint in `states` refers to; their ids, sorted.
+
+        What was saved within `grace` is left alone, for a run saves its artifacts before the checkpoint that refers
+        to them. So are artifacts whose id is not their content's: somebody gave it by hand and may ask for it.
+        """
+        before = datetime.now(UTC) - grace
+        named = [identity for identity in self.list_artifacts() if is_content_id(identity)]
+        # Read after the list: what was saved and referred to in between is in the references.
+        referred = states.artifact_references()
+        return [identity for identity in named if identity not in referred and self.delete_if_unsaved(identity, before)]
+
+    def delete_if_unsaved(self, artifact_id: str, since: datetime) -> bool:
+        """Delete it unless somebody saved it, again or for the first time, after `since`; whether it is gone."""
+        raise NotImplementedError(f"{type(self).__name__} cannot collect garbage")
 
     def save_encoded(self, artifact_id: str, codec: str, payload: bytes, media_type: str = "") -> bool:
         """Save what `encode_artifact` made; saves encoding it twice. Doing nothing is right if the id is there."""

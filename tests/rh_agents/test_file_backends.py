@@ -4,14 +4,13 @@ import json
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from rh_agents.core.errors import (
-    CorruptArtifactError,
-    SerializationError,
-)
+from rh_agents import ExecutionState
+from rh_agents.core.errors import CorruptArtifactError, SerializationError
 from rh_agents.state_backends import (
     FileSystemArtifactBackend,
     FileSystemStateBackend,
@@ -19,7 +18,7 @@ from rh_agents.state_backends import (
     InMemoryStateBackend,
     compute_artifact_id,
 )
-from rh_agents.testing import ArtifactBackendContract, StateBackendContract
+from rh_agents.testing import ArtifactBackendContract, GarbageContract, StateBackendContract
 from rh_agents.testing.samples import simple_snapshot
 
 pytestmark = pytest.mark.conformance
@@ -55,6 +54,72 @@ class TestArtifactsInMemory(ArtifactBackendContract):
         return InMemoryArtifactBackend()
 
 
+class TestGarbageInFiles(GarbageContract):
+    @pytest.fixture
+    def states(self, tmp_path: Path) -> FileSystemStateBackend:
+        return FileSystemStateBackend(tmp_path / "store")
+
+    @pytest.fixture
+    def artifacts(self, tmp_path: Path) -> FileSystemArtifactBackend:
+        return FileSystemArtifactBackend(tmp_path / "store" / "artifacts")
+
+
+class TestGarbageInMemory(GarbageContract):
+    @pytest.fixture
+    def states(self) -> InMemoryStateBackend:
+        return InMemoryStateBackend()
+
+    @pytest.fixture
+    def artifacts(self) -> InMemoryArtifactBackend:
+        return InMemoryArtifactBackend()
+
+
+def test_a_damaged_state_keeps_its_artifacts_and_killed_writers_leave_nothing(tmp_path: Path):
+    states, artifacts = FileSystemStateBackend(tmp_path), FileSystemArtifactBackend(tmp_path / "artifacts")
+    state = ExecutionState(states, artifacts)
+    identity = state.storage.set_artifact("report", "kept")
+    state.save_checkpoint()
+    [line] = (tmp_path / "states").iterdir()
+    line.write_bytes(line.read_bytes().replace(b'"running"', b'"runnin"').replace(b'"paused"', b'"pausd"'))
+    left = tmp_path / "artifacts" / ".tmp-0123"
+    left.write_bytes(b"half")
+
+    assert artifacts.garbage_collect(states, timedelta(0)) == []
+
+    assert artifacts.load_artifact(identity) == "kept"
+    assert not left.exists()
+
+
+def test_what_is_saved_again_between_the_look_and_the_removal_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    artifacts = FileSystemArtifactBackend(tmp_path)
+    artifacts.save_artifact("wanted", 1)
+    os.utime(tmp_path / "wanted.artifact", (0, 0))
+    rename = Path.rename
+
+    def rename_late(path: Path, target: Path) -> None:
+        artifacts.save_artifact("wanted", 1)
+        rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", rename_late)
+    assert artifacts.delete_if_unsaved("wanted", datetime.now(UTC) - timedelta(hours=1)) is False
+    assert artifacts.load_artifact("wanted") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["wanted.artifact"]
+
+
+def test_what_is_collected_while_it_is_saved_again_is_written_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    artifacts = FileSystemArtifactBackend(tmp_path)
+    artifacts.save_artifact("wanted", 1)
+    utime = os.utime
+
+    def utime_late(path: Path, times: tuple[float, float]) -> None:
+        path.unlink()
+        utime(path, times)
+
+    monkeypatch.setattr(os, "utime", utime_late)
+    artifacts.save_artifact("wanted", 1)
+    assert artifacts.load_artifact("wanted") == 1
+
+
 class TestArtifactFile:
     @pytest.fixture
     def backend(self, tmp_path: Path) -> FileSystemArtifactBackend:
@@ -82,7 +147,8 @@ class TestArtifactFile:
         [file] = tmp_path.iterdir()
         before = file.stat()
         backend.save_artifact("a", [1, 2])
-        assert (file.stat().st_ino, file.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+        assert file.stat().st_ino == before.st_ino
+        assert file.stat().st_mtime_ns > before.st_mtime_ns  # So that nobody collects it just now.
 
     def test_any_changed_byte_is_found(self, backend: FileSystemArtifactBackend, tmp_path: Path) -> None:
         backend.save_artifact("a", {"text": "x" * 50})
