@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from rh_agents.core.errors import CorruptStateError, IncompatibleVersionError
+from rh_agents.core.errors import CorruptStateError, IncompatibleVersionError, SerializationError
 from rh_agents.core.serialization import decode
 from rh_agents.core.types import ExecutionStatus
 
@@ -289,10 +289,20 @@ class Changes:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class ArtifactReference:
+    """In the place of a value that was too large to be kept in the state: the id of the artifact that it is."""
+
+    artifact_id: str
+
+
 @dataclass(slots=True, kw_only=True)
 class StateDiff:
-    """The difference of two snapshots, by address and by key. In `changed_storage` the missing side is `None`;
-    its values are the encoded texts."""
+    """The difference of two snapshots, by address and by key.
+
+    `changed_storage` holds values, old and new; the missing side is `None`. A value that is kept as an artifact is an
+    `ArtifactReference`, one that this process cannot read the `SerializationError` that says why.
+    """
 
     new_events: list[EventRecord] = field(default_factory=list)
     removed_events: list[EventRecord] = field(default_factory=list)
@@ -312,7 +322,7 @@ def diff_snapshots(a: StateSnapshot, b: StateSnapshot) -> StateDiff:
     left, right = _newest_by_address(a.events), _newest_by_address(b.events)
     keys = list(dict.fromkeys((*a.storage, *b.storage)))
     storage = {
-        key: (_text(a.storage.get(key)), _text(b.storage.get(key)))
+        key: (_value(a.storage.get(key)), _value(b.storage.get(key)))
         for key in keys
         if _text(a.storage.get(key)) != _text(b.storage.get(key))
     }
@@ -394,6 +404,15 @@ def _newest_by_address(events: Iterable[EventRecord]) -> dict[str, EventRecord]:
 
 def _text(entry: Entry | None) -> str | None:
     return None if entry is None else entry.text
+
+
+def _value(entry: Entry | None) -> Any:
+    if entry is None:
+        return None
+    try:
+        return decode(entry.text, load_artifact=ArtifactReference)
+    except SerializationError as error:
+        return error
 
 
 def _apply_entries(entries: dict[str, Entry], changes: Mapping[str, Entry | None]) -> None:

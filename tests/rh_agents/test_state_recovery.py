@@ -3,14 +3,17 @@
 import copy
 import warnings
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from importlib import import_module, reload
 
 import pytest
 
 from rh_agents.checkpoint_lines import decode_line, encode_line
-from rh_agents.core.errors import CorruptStateError, IncompatibleVersionError
+from rh_agents.core.errors import CorruptStateError, IncompatibleVersionError, SerializationError
+from rh_agents.core.serialization import artifact_reference, encode
 from rh_agents.core.state_recovery import (
     CURRENT_SCHEMA_VERSION,
+    ArtifactReference,
     Changes,
     Entry,
     EventRecord,
@@ -189,10 +192,25 @@ class TestStateDiff:
         a.storage = {"same": Entry(1, "1"), "changed": Entry(2, "2"), "removed": Entry(3, "null")}
         b.storage = {"same": Entry(9, "1", "elsewhere"), "changed": Entry(2, "3"), "added": Entry(4, "4")}
         assert StateSnapshot.diff(a, b).changed_storage == {
-            "changed": ("2", "3"),
-            "removed": ("null", None),
-            "added": (None, "4"),
+            "changed": (2, 3),
+            "removed": (None, None),
+            "added": (None, 4),
         }
+
+    def test_values_are_typed_and_those_that_are_not_here_say_so(self) -> None:
+        a, b = simple_snapshot(), simple_snapshot()
+        a.storage = {"price": Entry(1, encode(Decimal("1.10"))), "large": Entry(2, "1"), "foreign": Entry(3, "1")}
+        b.storage = {
+            "price": Entry(1, encode(Decimal("1.20"))),
+            "large": Entry(2, artifact_reference("a" * 64)),
+            "foreign": Entry(3, '{"$t":"model","c":"nowhere:Thing","v":{}}'),
+        }
+        changed = StateSnapshot.diff(a, b).changed_storage
+        assert changed["price"] == (Decimal("1.10"), Decimal("1.20"))
+        assert changed["large"] == (1, ArtifactReference("a" * 64))
+        assert changed["foreign"][0] == 1
+        with pytest.raises(SerializationError, match="nowhere:Thing"):
+            raise changed["foreign"][1]
 
     def test_artifacts_are_compared_by_key_and_content(self) -> None:
         a, b = simple_snapshot(), simple_snapshot()
