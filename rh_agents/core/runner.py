@@ -91,7 +91,7 @@ def _outcome(state: ExecutionState, root: Frame, output: Any, error: BaseExcepti
     if error is not None or root.is_stopped:
         return RunOutcome(StateStatus.AWAITING)
     if state.is_waiting:
-        return RunOutcome(StateStatus.PAUSED if state.status is StateStatus.PAUSED else StateStatus.AWAITING)
+        return RunOutcome(StateStatus.AWAITING)
     return RunOutcome(StateStatus.COMPLETED, output)
 
 

@@ -95,7 +95,7 @@ class SavedState:
             self.metadata = metadata
             self._is_metadata_new = True
         self._save(self.state_backend, status)
-        self._is_paused_by_hand = status in (StateStatus.AWAITING, StateStatus.PAUSED)
+        self._is_paused_by_hand = status is StateStatus.AWAITING
         return True
 
     async def asave_checkpoint(

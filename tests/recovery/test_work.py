@@ -7,17 +7,27 @@ from django.utils import timezone
 
 from recovery.errors import InvalidInput, UnknownPipeline
 from recovery.models import Event, Resumption, State
+from recovery.pipelines import pipeline
 from recovery.services.decide import decide
 from recovery.services.lease import claim
 from recovery.services.retry import NotRetryable, retry
 from recovery.services.start_run import start_run
 from recovery.services.sweep import sweep
 from recovery.services.work import work_on_state
+from rh_agents import ExecutionState
 from rh_agents.core.serialization import decode
 from tests.recovery.conftest import only_request, work
-from tests.recovery.sample_pipelines import calls
+from tests.recovery.sample_pipelines import RefundInput, calls, look_up
 
 ORDER = {"order": "A-17", "amount": "420.00"}
+
+
+@pipeline("test-saves-itself", input_model=RefundInput, title="Saves itself", version="1")
+async def saves_itself(order: RefundInput, state: ExecutionState) -> str:
+    """As the migration guide does after its steps."""
+    found = await look_up(order, None, state)
+    state.save_checkpoint()
+    return f"found {found.result['order']}"
 
 
 @pytest.mark.django_db
@@ -93,6 +103,12 @@ def test_a_failed_run_says_what_failed_and_a_retry_skips_what_was_done(run_until
     state = work(state.pk)
     assert (state.status, decode(state.output), state.error) == ("completed", "mended", "")
     assert calls == ["look_up", "break_once", "break_once"]
+
+
+def test_a_run_that_saves_itself_and_returns_is_complete(run_until_it_waits):
+    state = run_until_it_waits("test-saves-itself")
+    assert (state.status, decode(state.output)) == ("completed", "found A-17")
+    assert Resumption.objects.get().status == "done"
 
 
 def test_a_run_that_did_not_fail_cannot_be_retried(run_until_it_waits, ada, make_user):
