@@ -17,6 +17,6 @@ class RecoveryConfig(AppConfig):
         pipelines.autodiscover()
         if settings.RECOVERY["SAMPLES"]:
             import_module("recovery.demo.pipelines")
-        import_module("recovery.backends").set_default_on_awaiting(
-            import_module("recovery.services.open_request").open_requests
+        import_module("recovery.backends").set_default_on_checkpoint(
+            import_module("recovery.services.open_request").match_requests
         )

@@ -6,10 +6,12 @@ RecoveryError
 ├── Refused              a decision that was not accepted; the refusal itself is recorded
 │   ├── NotAllowed       403: this person may not decide this request
 │   ├── AlreadyResolved  409: somebody was first
+│   ├── NotWaiting       409: the program that runs it does not wait for a decision now
 │   └── StaleProposal    412: the proposal changed while they looked
 ├── NotASide             a side of a comparison that names no state or checkpoint
 ├── StateHeld            a state that a worker holds cannot be deleted now
 ├── PipelineGone         the run's pipeline is no longer registered
+├── DigestMismatch       what would run is not what was decided
 └── LeaseLost            another worker holds the state now
 """
 
@@ -80,6 +82,12 @@ class AlreadyResolved(Refused):
         )
 
 
+class NotWaiting(Refused):
+    """A program of its own runs it, and does not wait for a decision now."""
+
+    code = "not_waiting"
+
+
 class StaleProposal(Refused):
     """The reviewer saw version `seen`, but `current` is the newest. `changes` is (path, seen, current) in words."""
 
@@ -112,6 +120,10 @@ class StateHeld(RecoveryError):
 
 class PipelineGone(RecoveryError):
     """The run's pipeline is no longer registered, or is of another version than the run needs."""
+
+
+class DigestMismatch(RecoveryError):
+    """What a decision would let run is not what was decided: a record was changed since. Nothing runs."""
 
 
 class LeaseLost(RecoveryError):

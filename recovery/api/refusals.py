@@ -15,6 +15,7 @@ from recovery.errors import (
     InvalidInput,
     NotAllowed,
     NotASide,
+    NotWaiting,
     PipelineGone,
     StaleProposal,
     UnknownPipeline,
@@ -99,6 +100,10 @@ def _already_resolved(error: AlreadyResolved) -> Said:
     return _said(HTTPStatus.CONFLICT, error.code, str(error), resolution=resolution_of(error.resolution))
 
 
+def _not_waiting(error: NotWaiting) -> Said:
+    return _said(HTTPStatus.CONFLICT, error.code, str(error))
+
+
 def _stale(error: StaleProposal) -> Said:
     current = error.current
     return _said(
@@ -131,6 +136,7 @@ _ANSWERS: dict[type[Exception], Callable[[Any], Said]] = {
     UnknownPipeline: _unknown_pipeline,
     NotAllowed: _not_allowed,
     AlreadyResolved: _already_resolved,
+    NotWaiting: _not_waiting,
     StaleProposal: _stale,
     PipelineGone: _pipeline_gone,
     NotRetryable: _not_retryable,

@@ -18,7 +18,7 @@ from recovery.models import ApprovalRequest
 from recovery.models.approval import ApprovalRequestQuerySet
 from recovery.permissions import why_not_decide
 from recovery.services.decide import decide
-from recovery.services.questions import allowed_kinds, current_version, question_of, why_cannot_go_on
+from recovery.services.questions import allowed_kinds, current_version, question_of, why_cannot_go_on, why_not_waiting
 from rh_agents.core.approvals import Question
 
 router = Router(tags=["requests"])
@@ -74,7 +74,8 @@ def decide_request(request: HttpRequest, request_id: uuid.UUID, sent: Act) -> di
     """Decide it; the run goes on by itself.
 
     403 `not_allowed` · 409 `already_resolved` with `resolution` (who, what and when), `pipeline_gone` if the run could
-    not go on with it · 412 `stale` with `seen`, `current` and `changes` · 422 `invalid_input` with `errors` by path.
+    not go on with it, `not_waiting` if the program that runs it does not wait now · 412 `stale` with `seen`, `current`
+    and `changes` · 422 `invalid_input` with `errors` by path.
     After any of them nothing was decided.
     """
     outcome = decide(
@@ -188,10 +189,14 @@ def _detail(asked: ApprovalRequest, user: Any) -> dict[str, Any]:
         "evidence": list(said.evidence),
         "compare_to": said.compare_to,
         "why_not": why_not_decide(user, asked) if asked.is_open else "",
-        "blocked": (why_cannot_go_on(asked.state) or said.unreadable) if asked.is_open else "",
+        "blocked": _why_blocked(asked) or said.unreadable if asked.is_open else "",
         "resolution": resolution_of(standing) if standing else None,
         "job": job_of(getattr(standing, "resumption", None)),
     }
+
+
+def _why_blocked(asked: ApprovalRequest) -> str:
+    return why_cannot_go_on(asked.state) or why_not_waiting(asked)
 
 
 def _schema(text: str) -> dict[str, Any] | None:

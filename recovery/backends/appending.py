@@ -20,8 +20,9 @@ from rh_agents.core.state_recovery import Changes, StateMetadata, StateStatus, c
 
 _SURELY_SHORT = MAX_INDEXED_BYTES // 4
 _TIPS_REMEMBERED = 1000
+_GOES_ON = (StateStatus.RUNNING, StateStatus.PAUSED)
 
-OnAwaiting = Callable[[str, Changes, int, bytes], object]
+OnCheckpoint = Callable[[str, Changes, int, bytes], object]
 
 
 class Appender:
@@ -32,15 +33,15 @@ class Appender:
         self._author = author
         self._tips: dict[uuid.UUID, Tip] = {}
 
-    def append(self, changes: Changes, on_awaiting: OnAwaiting | None) -> int:
-        """See `StateBackend.append`. `on_awaiting` is called inside of the transaction of an awaiting checkpoint."""
+    def append(self, changes: Changes, on_checkpoint: OnCheckpoint | None) -> int:
+        """See `StateBackend.append`. `on_checkpoint` is called as `DjangoStateBackend` says."""
         key = state_uuid(changes.state_id)
         check_version(changes.version)
         for name, time in (("updated_at", changes.updated_at), ("created_at", changes.created_at)):
             if time is not None and time.tzinfo is None:
                 raise ValueError(f"{name} {time.isoformat()} has no time zone")
         try:
-            tip = self._append(key, changes, on_awaiting)
+            tip = self._append(key, changes, on_checkpoint)
         except BaseException:
             self.forget(key)
             raise
@@ -59,7 +60,7 @@ class Appender:
     def forget(self, key: uuid.UUID) -> None:
         self._tips.pop(key, None)
 
-    def _append(self, key: uuid.UUID, changes: Changes, on_awaiting: OnAwaiting | None) -> Tip:
+    def _append(self, key: uuid.UUID, changes: Changes, on_checkpoint: OnCheckpoint | None) -> Tip:
         events = [event_row(event, changes.base + 1) for event in changes.events]
         tip = Tip()
         if changes.base > 0:
@@ -75,8 +76,8 @@ class Appender:
         with transaction.atomic():
             with _said_plainly(key):
                 new = self._append_any(key, changes, events, tip)
-            if changes.status is StateStatus.AWAITING and on_awaiting is not None:
-                on_awaiting(str(key), changes, new.number, new.digest)
+            if on_checkpoint is not None and (tip.status == StateStatus.AWAITING or changes.status not in _GOES_ON):
+                on_checkpoint(str(key), changes, new.number, new.digest)
         return new
 
     def _append_step(self, key: uuid.UUID, changes: Changes, event: Row, tip: Tip) -> Tip:
@@ -185,7 +186,7 @@ def _is_one_step(changes: Changes, events: list[Row]) -> bool:
         and not (changes.closed or changes.storage or changes.artifacts)
         and changes.metadata is None
         and changes.generations is None
-        and changes.status is not StateStatus.AWAITING
+        and changes.status in _GOES_ON
         and not refers_to_artifact(events[0])
         and len(changes.events[0].address) <= _SURELY_SHORT
     )

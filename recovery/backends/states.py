@@ -6,7 +6,7 @@ from typing import Any
 from django.db import transaction
 
 from recovery.backends import listing, reading
-from recovery.backends.appending import Appender, OnAwaiting
+from recovery.backends.appending import Appender, OnCheckpoint
 from recovery.backends.artifacts import delete_unshared
 from recovery.backends.metadata import metadata_text
 from recovery.backends.rows import state_uuid
@@ -16,13 +16,13 @@ from recovery.models import ArtifactRef, Checkpoint, Event, State, StorageEntry
 from rh_agents.core.state_backend import StateBackend
 from rh_agents.core.state_recovery import Changes, StateSnapshot, StateStatus, check_version
 
-_default_on_awaiting: OnAwaiting | None = None
+_default_on_checkpoint: OnCheckpoint | None = None
 
 
-def set_default_on_awaiting(on_awaiting: OnAwaiting | None) -> None:
-    """What a backend that was given no `on_awaiting` calls. The app installs the service that opens requests."""
-    global _default_on_awaiting
-    _default_on_awaiting = on_awaiting
+def set_default_on_checkpoint(on_checkpoint: OnCheckpoint | None) -> None:
+    """What a backend that was given no `on_checkpoint` calls. The app installs the service that keeps the requests."""
+    global _default_on_checkpoint
+    _default_on_checkpoint = on_checkpoint
 
 
 class DjangoStateBackend(StateBackend):
@@ -30,14 +30,15 @@ class DjangoStateBackend(StateBackend):
 
     `fence`: the number of the lease under which the caller runs the state; a write under an older one is refused, and
     so is any write without one while somebody holds the lease. `author` stands in the checkpoints.
-    `on_awaiting(state_id, changes, number, digest)` is called inside of the transaction of each awaiting checkpoint.
+    `on_checkpoint(state_id, changes, number, digest)` is called inside of the transaction of each checkpoint that
+    requests may follow from: an awaiting one, the next after it, and one that ends the run.
     """
 
     supports_append = True
 
-    def __init__(self, fence: int | None = None, author: str = "", on_awaiting: OnAwaiting | None = None) -> None:
+    def __init__(self, fence: int | None = None, author: str = "", on_checkpoint: OnCheckpoint | None = None) -> None:
         self._appender = Appender(fence, author)
-        self._on_awaiting = on_awaiting
+        self._on_checkpoint = on_checkpoint
 
     @callable_on_a_loop
     def append(self, changes: Changes) -> int:
@@ -123,7 +124,7 @@ class DjangoStateBackend(StateBackend):
         return State.objects.filter(pk=state_uuid(state_id)).exists()
 
     def _append(self, changes: Changes) -> int:
-        return self._appender.append(changes, self._on_awaiting or _default_on_awaiting)
+        return self._appender.append(changes, self._on_checkpoint or _default_on_checkpoint)
 
 
 def _artifacts_of(key: Any) -> set[str]:

@@ -198,7 +198,7 @@ class Decision(models.Model):
     """One act of one actor on a request: a vote, a comment, a refusal too. Append-only.
 
     `payload` is the encoded value that came with it (the edited proposal, the response). `refusal` is empty where
-    the act was accepted, else the reason it was not (`already_resolved`, `not_allowed`, `stale`).
+    the act was accepted, else the reason it was not (`already_resolved`, `not_allowed`, `not_waiting`, `stale`).
     """
 
     request = models.ForeignKey(ApprovalRequest, on_delete=models.CASCADE, related_name="decisions")

@@ -45,6 +45,7 @@ DECISION_MARKS = {
 }
 REFUSAL_MARKS = {
     "already_resolved": Mark("Came second", "users", "warn"),
+    "not_waiting": Mark("Not waiting", "clock", "warn"),
     "not_allowed": Mark("Not allowed", "lock", "warn"),
     "stale": Mark("Saw an older version", "pencil", "warn"),
 }

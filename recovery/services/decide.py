@@ -11,19 +11,20 @@ from django.utils import timezone
 from pydantic import ValidationError
 
 from recovery import dispatch
-from recovery.errors import AlreadyResolved, InvalidInput, NotAllowed, PipelineGone, Refused, StaleProposal
+from recovery.errors import AlreadyResolved, InvalidInput, NotAllowed, NotWaiting, PipelineGone, Refused, StaleProposal
 from recovery.models import ApprovalRequest, Decision, ProposalVersion, Resolution, Resumption, State
 from recovery.permissions import why_not_decide
 from recovery.services import audit
 from recovery.services.deliver import deliver
 from recovery.services.open_request import add_version
 from recovery.services.questions import (
-    MANUAL_KINDS,
+    allowed_kinds,
     current_version,
     is_ours,
     proposal_of,
     question_of,
     why_cannot_go_on,
+    why_not_waiting,
 )
 from rh_agents.core.approvals import Answer, Question, complete_answer
 from rh_agents.core.serialization import encode, to_plain
@@ -60,7 +61,7 @@ def decide(
 
     Raises:
         InvalidInput: the payload does not validate; nothing was written and the request stays open.
-        NotAllowed, AlreadyResolved, StaleProposal: it was refused, and that is recorded.
+        NotAllowed, AlreadyResolved, NotWaiting, StaleProposal: it was refused, and that is recorded.
         PipelineGone: the run could not go on with it as things are; nothing was written.
         ApprovalRequest.DoesNotExist: there is no such request.
     """
@@ -136,6 +137,8 @@ def _why_refused(
     if not request.is_open:
         resolution = request.resolutions.select_related("decision").get(undone_at__isnull=True)
         return AlreadyResolved(request, resolution)
+    if reason := why_not_waiting(request):
+        return NotWaiting(request, reason)
     if seen_version is not None and seen_version != version.number:
         seen = request.versions.filter(number=seen_version).first()
         return StaleProposal(request, seen, version, _changes(seen, version))
@@ -237,7 +240,7 @@ def _answer(
     Raises:
         InvalidInput: the request does not offer `kind`, or what came with it does not validate.
     """
-    offered = [str(one) for one in question.allowed_kinds] if question else MANUAL_KINDS
+    offered = allowed_kinds(version.request, question)
     if kind not in offered:
         raise InvalidInput({"kind": [f"{kind!r} is not offered here; there are: {', '.join(offered)}"]}, "the decision")
     for name, value, its_kind in (("proposal", proposal, "edit"), ("response", response, "respond")):

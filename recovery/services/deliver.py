@@ -1,15 +1,21 @@
 """Carrying an answer to a run: into its history, or as the resolution of a pause made by hand."""
 
 from recovery.backends import DjangoArtifactBackend, DjangoStateBackend
-from recovery.models import ApprovalRequest
+from recovery.errors import DigestMismatch
+from recovery.models import ApprovalRequest, Resolution
+from recovery.services.open_request import digest_of
+from recovery.services.questions import CARRIED_OUT, pause_by_hand, proposal_of
 from rh_agents.core.approvals import Answer
 from rh_agents.core.execution import ExecutionState
-from rh_agents.core.serialization import decode
+from rh_agents.core.serialization import decode, encode
 from rh_agents.core.state_recovery import StateStatus
 
 
 def deliver(request: ApprovalRequest, answer: Answer) -> None:
-    """Write `answer` into a state that its own program runs. That program finds it when it loads the state."""
+    """Write `answer` into a state that its own program runs. That program finds it when it loads the state.
+
+    It must be waiting for just that answer: see `why_not_waiting`.
+    """
     state = ExecutionState.load_from_state_id(
         str(request.state_id), DjangoStateBackend(author=", ".join(answer.by)), DjangoArtifactBackend()
     )
@@ -25,27 +31,55 @@ def apply_decisions(state: ExecutionState) -> int:
     """Write every decision that is made and not yet in the history into it; how many there were.
 
     What is there already is left alone, so applying twice changes nothing.
+
+    Raises:
+        DigestMismatch: one of them is not what was decided any more.
     """
     applied = 0
-    decided = ApprovalRequest.objects.decided().filter(state_id=state.state_id, outcome__in=SETTLING)
     if state.history.open:
+        decided = ApprovalRequest.objects.decided().filter(state_id=state.state_id, outcome__in=CARRIED_OUT)
         for request in decided.filter(address__in=list(state.history.open), is_manual=False):
             if request.generation == state.history.open[request.address].generation:
                 state.answer(request.address, _answer_of(request))
                 applied += 1
-    elif state.status is StateStatus.AWAITING:
-        by_hand = decided.filter(is_manual=True).order_by("-generation").first()
-        if by_hand is not None and state.resolution is None:
-            state.resolution = _answer_of(by_hand)
-            applied += 1
+    by_hand = pause_by_hand(state.state_id)
+    if by_hand is not None and not by_hand.is_open:
+        # Whatever the status is: the run may have failed since, or a worker have died that wrote `running`.
+        state.resolution = _answer_of(by_hand)
+        applied += 1
     return applied
 
 
-SETTLING = ("approve", "edit", "respond", "reject")
+def waits_by_hand(state: ExecutionState) -> bool:
+    """Whether the run is saved at a pause made by hand that nobody has decided: it must not be called again yet, as it
+    takes being called for a decision."""
+    is_paused = state.status is StateStatus.AWAITING and not state.history.open
+    return is_paused and pause_by_hand(state.state_id) is not None
 
 
 def _answer_of(request: ApprovalRequest) -> Answer:
-    answer: Answer = decode(
-        request.resolutions.get(undone_at__isnull=True).answer, load_artifact=DjangoArtifactBackend().load_artifact
-    )
+    resolution = request.resolutions.get(undone_at__isnull=True)
+    answer: Answer = decode(resolution.answer, load_artifact=DjangoArtifactBackend().load_artifact)
+    _check(request, resolution, answer)
     return answer
+
+
+def _check(request: ApprovalRequest, resolution: Resolution, answer: Answer) -> None:
+    """A run goes on with what was decided or not at all."""
+    which = f"the decision about {request.title!r} (request {request.pk})"
+    # To approve a later version is an edit for the run.
+    kinds = ("approve", "edit") if resolution.outcome == "approve" else (resolution.outcome,)
+    if answer.kind not in kinds:
+        raise DigestMismatch(f"{which} was {resolution.outcome!r}, but its answer says {answer.kind!r}; nothing runs")
+    version = request.versions.get(number=resolution.version)
+    digest = digest_of(request.action, version.args)
+    if digest == resolution.digest and answer.kind in ("approve", "edit") and not request.is_manual:
+        # As both are read here and now: a class may have got a field since.
+        proposed = encode(answer.proposal, where="the answer")
+        if proposed != encode(proposal_of(version), where="the proposal"):
+            digest = digest_of(request.action, proposed)
+    if digest != resolution.digest:
+        raise DigestMismatch(
+            f"{which} was made on version {version.number} with the digest {resolution.digest}, "
+            f"but what would run has the digest {digest}; nothing runs"
+        )

@@ -1,4 +1,5 @@
-"""Opening requests: what a run asks becomes something that waits in the inbox, in the transaction of its checkpoint."""
+"""Opening requests: what a run asks becomes something that waits in the inbox, in the transaction of its checkpoint.
+What it does not ask any more goes from there."""
 
 import hashlib
 import json
@@ -7,34 +8,57 @@ from typing import Any
 from django.utils import timezone
 from pydantic import BaseModel
 
+from recovery.errors import InvalidInput
 from recovery.models import ApprovalRequest, Event, ProposalVersion, Risk, State
 from recovery.services import audit
+from recovery.services.questions import CARRIED_OUT, is_ours, pause_by_hand
+from recovery.services.supersede import supersede, supersede_left_behind
 from rh_agents.core.approvals import Question
 from rh_agents.core.serialization import encode
-from rh_agents.core.state_recovery import Changes, EventRecord
+from rh_agents.core.state_recovery import Changes, EventRecord, StateStatus
 from rh_agents.core.types import ExecutionStatus
 
 RISKS = {"low": Risk.LOW, "medium": Risk.MEDIUM, "high": Risk.HIGH, "critical": Risk.CRITICAL}
 
 
-def open_requests(state_id: str, changes: Changes, number: int, digest: bytes) -> list[ApprovalRequest]:
+def match_requests(state_id: str, changes: Changes, number: int, digest: bytes) -> list[ApprovalRequest]:
     """Open a request for each question that this checkpoint adds, or a plain one for a pause made by hand.
 
-    The backend calls it inside of the transaction that writes an `awaiting` checkpoint.
+    The backend calls it inside of the transaction of each checkpoint that is `awaiting`, follows one that is, or ends
+    the run: see `DjangoStateBackend`.
+
+    Raises:
+        InvalidInput: a question offers what cannot be carried out.
     """
     state = State.objects.get(pk=state_id)
+    if not is_ours(state):
+        # Of those that a worker runs, the worker says when they are left behind.
+        supersede_left_behind(state)
+    if changes.status is not StateStatus.AWAITING:
+        return []
     asked = [event for event in changes.events if event.status is ExecutionStatus.AWAITING]
     if asked:
         return [_open(state, event, number, digest) for event in asked]
     if Event.objects.current().filter(state=state, status=ExecutionStatus.AWAITING.value).exists():
         return []
-    if state.requests.filter(is_manual=True, resolved_at__isnull=True).exists():
+    pause = pause_by_hand(state.pk)
+    if pause is not None and not _went_past(pause):
         return []
+    if pause is not None and pause.is_open:
+        supersede([pause])
     return [_open_by_hand(state, number, digest)]
+
+
+def _went_past(pause: ApprovalRequest) -> bool:
+    """Whether the run made a step after that pause, so that this is another one. A run that comes to the same pause
+    again, after a crash, only skips steps."""
+    steps = Event.objects.current().filter(state_id=pause.state_id, status=ExecutionStatus.COMPLETED.value)
+    return steps.filter(added_in__gt=pause.checkpoint).exclude(event_type=Event.Kind.DECISION).exists()
 
 
 def _open(state: State, event: EventRecord, number: int, digest: bytes) -> ApprovalRequest:
     question: Question = event.result
+    _check_choices(question)
     request = ApprovalRequest.objects.create(
         state=state,
         checkpoint=number,
@@ -105,6 +129,14 @@ def add_version(request: ApprovalRequest, number: int, proposal: Any, *, by: Any
 def digest_of(action: str, args: str) -> str:
     """What a decision names: SHA-256 of the action and its encoded arguments."""
     return hashlib.sha256(json.dumps([action, args]).encode()).hexdigest()
+
+
+def _check_choices(question: Question) -> None:
+    """The author of the pipeline is told, and not the person who has decided by then."""
+    unknown = [repr(str(kind)) for kind in question.allowed_kinds if kind not in CARRIED_OUT]
+    if unknown:
+        message = f"{', '.join(unknown)} cannot be carried out yet; there are: {', '.join(CARRIED_OUT)}"
+        raise InvalidInput({"choices": [message]}, f"the question {question.key!r}")
 
 
 def _reason(question: Question) -> str:

@@ -1,5 +1,6 @@
 """Reading what a request asks: the engine's question, and the versions of its proposal."""
 
+import uuid
 from typing import Any
 
 from pydantic import BaseModel
@@ -7,12 +8,15 @@ from pydantic import BaseModel
 from recovery import pipelines
 from recovery.backends import DjangoArtifactBackend
 from recovery.errors import PipelineGone
-from recovery.models import ApprovalRequest, ProposalVersion, State
+from recovery.models import ApprovalRequest, Checkpoint, Event, ProposalVersion, State
 from rh_agents.core.approvals import Question
 from rh_agents.core.errors import RhAgentsError
 from rh_agents.core.serialization import decode, type_name
+from rh_agents.core.types import ExecutionStatus
 
 MANUAL_KINDS = ["approve", "reject"]
+# The decisions that can be carried to a run.
+CARRIED_OUT = ("approve", "edit", "respond", "reject")
 
 
 def question_of(request: ApprovalRequest) -> Question | None:
@@ -56,12 +60,45 @@ def proposal_model(request: ApprovalRequest) -> type[BaseModel] | None:
 
 
 def allowed_kinds(request: ApprovalRequest, question: Question | None) -> list[str]:
-    return [str(kind) for kind in question.allowed_kinds] if question else list(MANUAL_KINDS)
+    offered = question.allowed_kinds if question else MANUAL_KINDS
+    return [str(kind) for kind in offered if kind in CARRIED_OUT]
+
+
+def pause_by_hand(state_id: uuid.UUID | str) -> ApprovalRequest | None:
+    """The request of the pause by hand that the run stands at: open, or decided and not carried to the run yet.
+
+    It was carried to the run when a later checkpoint holds a resolution.
+    """
+    by_hand = ApprovalRequest.objects.filter(state_id=state_id, is_manual=True)
+    newest = by_hand.filter(outcome__in=("", *CARRIED_OUT)).order_by("-generation").first()
+    if newest is None:
+        return None
+    later = Checkpoint.objects.filter(state_id=state_id, number__gt=newest.checkpoint)
+    is_carried = not newest.is_open and later.filter(extra__contains='"resolution":').exists()
+    return None if is_carried else newest
 
 
 def is_ours(state: State) -> bool:
     """Whether a worker of this project runs it. Others are run by their own program, which loads the state."""
     return bool(state.pipeline_version)
+
+
+def why_not_waiting(request: ApprovalRequest) -> str:
+    """Why a program of its own would not find the decision, "" if it would: it may be at work, or asks other things."""
+    state = request.state
+    if is_ours(state):
+        return ""
+    if state.status != State.Status.AWAITING:
+        return (
+            f"A program of its own runs this, and it does not wait now: the run is {state.status}. "
+            "It can be decided if the program waits again."
+        )
+    if request.is_manual:
+        return ""
+    asked = Event.objects.current().filter(state=state, address=request.address, generation=request.generation)
+    if asked.filter(status=ExecutionStatus.AWAITING.value).exists():
+        return ""
+    return "A program of its own runs this, and it does not ask this any more."
 
 
 def why_cannot_go_on(state: State) -> str:

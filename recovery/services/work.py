@@ -17,9 +17,9 @@ from django.utils import timezone
 
 from recovery import pipelines
 from recovery.backends import DjangoArtifactBackend, DjangoStateBackend
-from recovery.errors import LeaseLost, PipelineGone
+from recovery.errors import DigestMismatch, LeaseLost, PipelineGone
 from recovery.models import Resumption, State
-from recovery.services.deliver import apply_decisions
+from recovery.services.deliver import apply_decisions, waits_by_hand
 from recovery.services.lease import Lease, claim
 from recovery.services.questions import why_cannot_go_on
 from recovery.services.supersede import supersede_open_requests
@@ -51,7 +51,7 @@ def _do_due_jobs(lease: Lease) -> None:
     ids = _take_due_jobs(lease)
     try:
         _run(lease, ids)
-    except PipelineGone as reason:
+    except (PipelineGone, DigestMismatch) as reason:
         _end_jobs(lease, ids, Resumption.Status.BLOCKED, str(reason))
     except (LeaseLost, StaleWriterError):
         raise
@@ -81,7 +81,12 @@ def _run(lease: Lease, job_ids: list[int]) -> None:
     pipeline = pipelines.get(row.pipeline)
     state = _load(row, lease)
     input_data = decode(row.input)
-    if apply_decisions(state) or state.status is not StateStatus.RUNNING:
+    applied = apply_decisions(state)
+    if not applied and waits_by_hand(state):
+        # A worker died between the pause and the end of its job.
+        _finish(lease, state, RunOutcome(StateStatus.AWAITING), job_ids)
+        return
+    if applied or state.status is not StateStatus.RUNNING:
         state.save_checkpoint(StateStatus.RUNNING)
     outcome = asyncio.run(_on_connections(connections.all(), pipeline.function, input_data, state))
     _finish(lease, state, outcome, job_ids)
@@ -123,7 +128,7 @@ def _finish(lease: Lease, state: ExecutionState, outcome: RunOutcome, job_ids: l
     with transaction.atomic():
         if status is StateStatus.COMPLETED:
             state.close_unasked()
-        if status not in (StateStatus.AWAITING, StateStatus.PAUSED) or state.status is not status:
+        if status is not StateStatus.AWAITING or state.status is not status:
             state.save_checkpoint(status)
         words = _storable("".join(traceback.format_exception(error))) if error else ""
         if not State.objects.filter(pk=lease.state_id, fence=lease.fence).update(output=output, error=words):

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from recovery.errors import PipelineGone
 from recovery.models import ApprovalRequest, Artifact, ProposalVersion
 from recovery.permissions import why_not_decide
-from recovery.services.questions import MANUAL_KINDS, proposal_of, question_of, why_cannot_go_on
+from recovery.services.questions import MANUAL_KINDS, proposal_of, question_of, why_cannot_go_on, why_not_waiting
 from rh_agents.core.approvals import Choice, Question
 from rh_agents.core.errors import SerializationError
 from rh_agents.core.serialization import referenced_artifact, to_plain, type_name
@@ -99,7 +99,7 @@ class Asked:
         """Why nobody can decide it as things are, "" if somebody could."""
         if not self.request.is_open:
             return ""
-        return why_cannot_go_on(self.request.state) or self.unreadable
+        return why_cannot_go_on(self.request.state) or why_not_waiting(self.request) or self.unreadable
 
     def why_not_by(self, user: Any) -> str:
         return why_not_decide(user, self.request) if self.request.is_open else ""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 
-from recovery.errors import AlreadyResolved, NotAllowed, PipelineGone, RecoveryError, StaleProposal
+from recovery.errors import AlreadyResolved, NotAllowed, NotWaiting, PipelineGone, RecoveryError, StaleProposal
 from recovery.forms import Change
 from recovery.models import Decision, ProposalVersion
 from recovery.views.entered import Entered
@@ -61,6 +61,8 @@ def _said(refused: RecoveryError) -> Refusal:
             )
         case NotAllowed():
             return Refusal(HTTPStatus.FORBIDDEN, "lock", "You may not decide this one.", str(refused))
+        case NotWaiting():
+            return Refusal(HTTPStatus.CONFLICT, "clock", "The run does not wait for it now.", str(refused))
         case PipelineGone():
             text = f"{refused} The request stays open; nothing was decided."
             return Refusal(HTTPStatus.CONFLICT, "workflow", "The run could not go on with it.", text)

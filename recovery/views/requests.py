@@ -10,7 +10,15 @@ from django.shortcuts import get_object_or_404, redirect
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from recovery.errors import AlreadyResolved, InvalidInput, NotAllowed, PipelineGone, RecoveryError, StaleProposal
+from recovery.errors import (
+    AlreadyResolved,
+    InvalidInput,
+    NotAllowed,
+    NotWaiting,
+    PipelineGone,
+    RecoveryError,
+    StaleProposal,
+)
 from recovery.models import ApprovalRequest, State
 from recovery.services.decide import decide
 from recovery.services.retry import retry
@@ -50,7 +58,7 @@ def decide_request(request: PageRequest, pk: uuid.UUID) -> HttpResponse:
         return _form_again(request, asked, entered, status=422)
     except (ApprovalRequest.DoesNotExist, State.DoesNotExist):
         raise Http404("it was deleted meanwhile") from None
-    except (NotAllowed, AlreadyResolved, StaleProposal, PipelineGone) as refused:
+    except (NotAllowed, AlreadyResolved, NotWaiting, StaleProposal, PipelineGone) as refused:
         refusal = Refusal.of(refused, entered)
         return _page(request, _asked(request, pk), refusal=refusal, status=refusal.status)
     if wants_part(request):

@@ -8,7 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from rh_agents.core.addressing import check_part
 
-DecisionKind = Literal["approve", "edit", "respond", "reject", "request_changes", "expire", "cancel", "supersede"]
+OfferedKind = Literal["approve", "edit", "respond", "reject", "request_changes"]
+# The last three are made by the system: nobody is offered them.
+DecisionKind = OfferedKind | Literal["expire", "cancel", "supersede"]
 Risk = Literal["low", "medium", "high", "critical"]
 Effect = Literal["read", "write", "irreversible"]
 
@@ -16,7 +18,7 @@ Effect = Literal["read", "write", "irreversible"]
 class Choice(BaseModel):
     """One kind of decision that a reviewer is offered, with canned reasons."""
 
-    kind: DecisionKind
+    kind: OfferedKind
     label: str = ""
     reasons: list[str] = Field(default_factory=list)
     comment_required: bool = False
@@ -65,7 +67,7 @@ class Question(BaseModel):
         return self
 
     @property
-    def allowed_kinds(self) -> list[DecisionKind]:
+    def allowed_kinds(self) -> list[OfferedKind]:
         """The kinds of decision that make sense here, the main one first."""
         if self.choices:
             return [choice.kind for choice in self.choices]

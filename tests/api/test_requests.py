@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from recovery import pipelines
-from recovery.models import ApprovalRequest, ProposalVersion, Resumption
+from recovery.models import ApprovalRequest, ProposalVersion, Resumption, State
 from recovery.services.decide import decide
 from recovery.services.questions import current_version
 from rh_agents.core.serialization import decode
@@ -330,3 +330,15 @@ def test_a_run_whose_pipeline_is_gone_keeps_its_request(as_ada, run_until_it_wai
     assert "is not installed any more" in as_ada.get(f"/requests/{request.pk}")[1]["blocked"]
     assert written() == before
     assert ApprovalRequest.objects.get().is_open
+
+
+def test_a_program_of_its_own_that_does_not_wait_is_left_alone(as_ada, run_until_it_waits):
+    state = run_until_it_waits()
+    request = only_request(state)
+    State.objects.filter(pk=state.pk).update(pipeline_version="", status="running")
+    status, body = as_ada.post(f"/requests/{request.pk}/decide", {"kind": "approve"})
+    assert (status, body["code"]) == (409, "not_waiting")
+    assert "does not wait now: the run is running" in body["message"]
+    assert as_ada.get(f"/requests/{request.pk}")[1]["blocked"] == body["message"]
+    assert ApprovalRequest.objects.get().is_open
+    assert State.objects.get(pk=state.pk).head == state.head

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from recovery.pipelines import pipeline
-from rh_agents import ExecutionState, Question, tool
+from rh_agents import ExecutionState, Question, StateMetadata, StateStatus, tool
 
 
 class Walk(BaseModel):
@@ -108,3 +108,26 @@ async def gates(given: Walk, state: ExecutionState) -> list[str]:
         await step(number, given, state)
         kinds.append((await state.ask(Question(key="gate", title=f"Go through gate {number}?"))).kind)
     return kinds
+
+
+@tool(name="take")
+async def take(comment: str, walk: Walk, state: ExecutionState) -> str:
+    _do(walk, state, comment)
+    return comment
+
+
+@pipeline("conformance-by-hand", input_model=Walk, title="Pauses by hand", version="1")
+async def by_hand(given: Walk, state: ExecutionState) -> str | None:
+    """Each decision is handed to the step after its pause, as the migration guide does."""
+    await prepare(given, None, state)
+    taken: list[str] = []
+    for number in range(given.steps):
+        asked = f"asked-{number}"
+        if not state.storage.get(asked):
+            state.storage.set(asked, True)
+            state.save_checkpoint(StateStatus.AWAITING, StateMetadata(description=f"Pass gate {number}?"))
+            return None
+        # Called again, it was decided: a run that is called too early fails here, or takes the decision before.
+        comment = state.resolution.comment if state.resolution else "undecided"
+        taken.append((await take(comment, given, state)).result)
+    return ", ".join(taken)

@@ -15,7 +15,7 @@ def ask_nobody(*_: object) -> None:
 
 
 def backend(**options: Any) -> DjangoStateBackend:
-    return DjangoStateBackend(on_awaiting=ask_nobody, **options)
+    return DjangoStateBackend(on_checkpoint=ask_nobody, **options)
 
 
 def changes(state_id: str, base: int, *, seconds: float = 0, **what: Any) -> Changes:

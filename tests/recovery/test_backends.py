@@ -23,10 +23,10 @@ pytestmark = pytest.mark.django_db(transaction=True)
 class TestDjangoStates(StateBackendContract):
     @pytest.fixture
     def backend(self) -> DjangoStateBackend:
-        return DjangoStateBackend(on_awaiting=ask_nobody)
+        return DjangoStateBackend(on_checkpoint=ask_nobody)
 
     def reopen(self, backend: object) -> DjangoStateBackend:
-        return DjangoStateBackend(on_awaiting=ask_nobody)
+        return DjangoStateBackend(on_checkpoint=ask_nobody)
 
     def end_thread(self) -> None:
         connection.close()

@@ -167,19 +167,25 @@ def test_a_pause_by_hand_does_not_take_a_run_out_of_its_pipeline(started_run):
 # ---- awaiting
 
 
-def test_on_awaiting_is_called_in_the_transaction_of_the_checkpoint():
+def test_on_checkpoint_is_called_in_the_transaction_of_each_checkpoint_that_requests_may_follow_from():
     seen = []
 
     def ask(state_id, given, number, digest):
         checkpoint = Checkpoint.objects.get(state_id=state_id, number=number)
         seen.append((state_id, given, number, digest == bytes(checkpoint.digest), connection.in_atomic_block))
 
-    state_id, store = new_id(), DjangoStateBackend(on_awaiting=ask)
+    state_id, store = new_id(), DjangoStateBackend(on_checkpoint=ask)
     store.append(changes(state_id, 0))
     asked = changes(state_id, 1, status=StateStatus.AWAITING, events=[step(1)])
     store.append(asked)
-    store.append(changes(state_id, 2))
-    assert seen == [(state_id, asked, 2, True, True)]
+    after = changes(state_id, 2)
+    store.append(after)
+    store.append(one_step(state_id, 3))
+    # The short way of writing one step is for a run that goes on.
+    over = one_step(state_id, 4, status=StateStatus.FAILED)
+    store.append(over)
+    store.append(one_step(state_id, 5, status=StateStatus.PAUSED))
+    assert seen == [(state_id, asked, 2, True, True), (state_id, after, 3, True, True), (state_id, over, 5, True, True)]
 
 
 def test_an_awaiting_checkpoint_whose_request_cannot_be_opened_is_not_written():
@@ -189,15 +195,15 @@ def test_an_awaiting_checkpoint_whose_request_cannot_be_opened_is_not_written():
     state_id = saved_state()
     before = stored(state_id)
     with pytest.raises(RuntimeError, match="the inbox is closed"):
-        DjangoStateBackend(on_awaiting=fail).append(changes(state_id, 1, status=StateStatus.AWAITING))
+        DjangoStateBackend(on_checkpoint=fail).append(changes(state_id, 1, status=StateStatus.AWAITING))
     assert stored(state_id) == before
     assert backend().append(one_step(state_id, 1)) == 2
 
 
 def test_the_installed_service_is_asked_where_no_other_is_given(monkeypatch):
     asked = []
-    monkeypatch.setattr(states, "_default_on_awaiting", None)
-    states.set_default_on_awaiting(lambda state_id, *_: asked.append(state_id))
+    monkeypatch.setattr(states, "_default_on_checkpoint", None)
+    states.set_default_on_checkpoint(lambda state_id, *_: asked.append(state_id))
     awaiting = simple_snapshot()
     awaiting.status = StateStatus.AWAITING
     DjangoStateBackend().save_state(awaiting)

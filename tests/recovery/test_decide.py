@@ -2,18 +2,39 @@
 
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
 from recovery import pipelines
 from recovery.errors import AlreadyResolved, InvalidInput, NotAllowed, PipelineGone, StaleProposal
-from recovery.models import AuditEntry, Decision, ProposalVersion, Resolution, Resumption, State
+from recovery.models import ApprovalRequest, AuditEntry, Decision, ProposalVersion, Resolution, Resumption, State
+from recovery.pipelines import pipeline
 from recovery.services import audit
 from recovery.services.decide import decide
+from recovery.services.open_request import add_version, digest_of
 from recovery.services.questions import current_version, proposal_of, question_of
+from recovery.services.retry import retry
+from rh_agents import ExecutionState, Question
+from rh_agents.core.approvals import Choice
 from rh_agents.core.serialization import decode
 from tests.recovery.conftest import only_request, work
-from tests.recovery.sample_pipelines import Address, Method, Refund, calls
+from tests.recovery.sample_pipelines import Address, Method, Refund, RefundInput, calls
+
+
+async def _choose(state: ExecutionState, *kinds: Any) -> str:
+    choices = [Choice(kind=kind) for kind in kinds]
+    return (await state.ask(Question(key="go", title="Go on?", choices=choices))).kind
+
+
+@pipeline("test-choices", input_model=RefundInput, title="Choices", version="1")
+async def chooses(order: RefundInput, state: ExecutionState) -> str:
+    return await _choose(state, "approve", "reject")
+
+
+@pipeline("test-sends-back", input_model=RefundInput, title="Sends back", version="1")
+async def sends_back(order: RefundInput, state: ExecutionState) -> str:
+    return await _choose(state, "approve", "request_changes")
 
 
 def written() -> tuple[int, ...]:
@@ -117,6 +138,27 @@ def test_a_kind_that_the_request_does_not_offer_is_refused(run_until_it_waits, a
         decide(only_request(state).pk, by=ada, kind="approve")
 
 
+def test_a_question_that_offers_what_cannot_be_carried_out_fails_where_it_is_asked(run_until_it_waits):
+    state = run_until_it_waits("test-sends-back")
+    assert state.status == "failed"
+    assert (
+        "the question 'go' does not validate: choices: 'request_changes' cannot be carried out yet; "
+        "there are: approve, edit, respond, reject"
+    ) in state.error
+    assert not ApprovalRequest.objects.exists()
+
+
+def test_a_kind_that_cannot_be_carried_out_is_refused_however_the_question_came_here(run_until_it_waits, ada):
+    state = run_until_it_waits("test-choices")
+    request = only_request(state)
+    ApprovalRequest.objects.update(question=request.question.replace('"reject"', '"request_changes"'))
+    with pytest.raises(InvalidInput, match="'request_changes' is not offered here; there are: approve"):
+        decide(request.pk, by=ada, kind="request_changes", comment="again")
+    assert only_request(state).is_open
+    decide(request.pk, by=ada, kind="approve")
+    assert decode(work(state.pk).output) == "approve"
+
+
 def test_the_second_decider_is_told_who_was_first_and_changes_nothing(run_until_it_waits, ada, grace):
     state = run_until_it_waits()
     request = only_request(state)
@@ -151,15 +193,10 @@ def test_who_looked_at_an_older_version_is_told_what_changed(run_until_it_waits,
 def test_an_approved_later_version_is_what_runs(run_until_it_waits, ada):
     state = run_until_it_waits()
     request = only_request(state)
-    ProposalVersion.objects.create(
-        request=request,
-        number=2,
-        args=current_version(request).args.replace("420.00", "990.00"),
-        digest="x",
-        created_at=request.opened_at,
-    )
+    version = add_version(request, 2, Refund(order="A-17", amount=Decimal("990.00")), by=ada, by_name="Ada")
     outcome = decide(request.pk, by=ada, kind="approve", seen_version=2)
-    assert (outcome.resolution.outcome, outcome.resolution.version, outcome.resolution.digest) == ("approve", 2, "x")
+    resolution = outcome.resolution
+    assert (resolution.outcome, resolution.version, resolution.digest) == ("approve", 2, version.digest)
     assert decode(work(state.pk).output) == "paid 990.00 by card"
     assert request.versions.count() == 2
 
@@ -228,6 +265,58 @@ def test_a_pause_by_hand_is_listed_decided_and_resumed_with_its_resolution(run_u
     state = work(state.pk)
     assert (state.status, decode(state.output)) == ("completed", "approve: go")
     assert calls == ["look_up"]
+
+
+OTHER = "999.00"
+
+
+@pytest.mark.parametrize(
+    ("model", "column", "kind"),
+    [
+        (Resolution, "answer", "approve"),
+        (Resolution, "answer", "edit"),
+        (ProposalVersion, "args", "approve"),
+        (ProposalVersion, "args", "edit"),
+        (ProposalVersion, "args", "reject"),
+    ],
+)
+def test_a_proposal_that_was_changed_after_the_decision_does_not_run(run_until_it_waits, ada, model, column, kind):
+    state = run_until_it_waits()
+    request = only_request(state)
+    edited = Refund(order="A-17", amount=Decimal("7.00")) if kind == "edit" else None
+    resolution = decide(request.pk, by=ada, kind=kind, proposal=edited).resolution
+    version, shown = current_version(request), "7.00" if edited else "420.00"
+    digest = digest_of(request.action, version.args.replace(shown, OTHER))
+    row = resolution if model is Resolution else version
+    kept = getattr(row, column)
+    setattr(row, column, kept.replace(shown, OTHER))
+    assert getattr(row, column) != kept
+    row.save()
+    state = work(state.pk)
+    job = Resumption.objects.get(resolution=resolution)
+    assert (state.status, job.status, calls) == ("awaiting", "blocked", ["look_up"])
+    assert job.last_error == (
+        f"the decision about 'Refund 420.00 for A-17?' (request {request.pk}) was made on version "
+        f"{resolution.version} with the digest {resolution.digest}, but what would run has the digest {digest}; "
+        "nothing runs"
+    )
+    # The decision stands: put right, it can be tried again.
+    setattr(row, column, kept)
+    row.save()
+    retry(state.pk, by=ada)
+    assert work(state.pk).status == "completed"
+
+
+def test_a_rejection_whose_answer_was_changed_to_an_approval_lets_nothing_run(run_until_it_waits, ada):
+    state = run_until_it_waits()
+    resolution = decide(only_request(state).pk, by=ada, kind="reject").resolution
+    answer = resolution.answer.replace('"reject"', '"approve"').replace('"approved":false', '"approved":true')
+    assert decode(answer).approved
+    Resolution.objects.filter(pk=resolution.pk).update(answer=answer)
+    state = work(state.pk)
+    job = Resumption.objects.get(resolution=resolution)
+    assert (state.status, job.status, calls) == ("awaiting", "blocked", ["look_up"])
+    assert "was 'reject', but its answer says 'approve'; nothing runs" in job.last_error
 
 
 @pytest.mark.parametrize("change", ["gone", "changed"])

@@ -18,6 +18,7 @@ from rh_agents import (
     StateMetadata,
     StateStatus,
 )
+from rh_agents.core.approvals import Choice
 from rh_agents.core.runner import RunOutcome, run_pipeline
 from tests.rh_agents.refunds import Refund, asks, refund_question
 from tests.rh_agents.runs import NO, YES, Calls, Kept, addresses, run
@@ -216,6 +217,12 @@ def test_a_question_that_makes_no_sense_is_refused(fields: Any) -> None:
         refund_question(**fields)
 
 
+@pytest.mark.parametrize("kind", ["expire", "cancel", "supersede"])
+def test_a_decision_of_the_system_is_offered_to_nobody(kind: Any) -> None:
+    with pytest.raises(ValidationError, match="'approve', 'edit', 'respond', 'reject' or 'request_changes'"):
+        Choice(kind=kind)
+
+
 def test_a_pause_by_hand_waits_and_the_resolution_takes_the_run_on(kept: Kept, calls: Calls) -> None:
     async def pipeline(input_data: Any, state: ExecutionState) -> Any:
         found = await Step(calls.tool("analyse"))(5, None, state)
@@ -258,3 +265,15 @@ def test_a_run_that_worked_on_after_its_pause_by_hand_is_completed(kept: Kept, c
         return (await Step(calls.tool("a"))(1, None, state)).result
 
     assert kept.start(pipeline)[0] == RunOutcome(StateStatus.COMPLETED, 1)
+
+
+@pytest.mark.parametrize("output", [7, None])
+def test_a_run_that_saved_itself_as_paused_and_returned_waits_for_nobody(
+    kept: Kept, calls: Calls, output: int | None
+) -> None:
+    async def pipeline(input_data: Any, state: ExecutionState) -> Any:
+        await Step(calls.tool("a"))(1, None, state)
+        state.save_checkpoint()
+        return output
+
+    assert kept.start(pipeline)[0] == RunOutcome(StateStatus.COMPLETED, output)

@@ -101,6 +101,18 @@ def test_a_run_whose_pipeline_has_another_version_says_which(refund, ada_at):
     assert "is now version 1, this run needs 14" in notices(look(ada_at, refund))[0]
 
 
+def test_a_program_of_its_own_that_does_not_wait_says_so_and_the_request_stays(refund, ada_at):
+    State.objects.filter(pk=refund.state_id).update(pipeline_version="", status="failed")
+    page = look(ada_at, refund)
+    assert "it does not wait now: the run is failed" in notices(page)[0]
+    assert not page.all("form", id="approve-form")
+    answer = post(ada_at, refund, {"kind": "approve", "seen_version": "1"})
+    assert answer.status_code == 409
+    assert notices(read(answer))[0].startswith("The run does not wait for it now. A program of its own runs this")
+    assert only_request(refund.state).is_open
+    assert [decision.refusal for decision in Decision.objects.all()] == ["not_waiting"]
+
+
 def test_types_that_are_not_known_here_are_shown_as_plain_values(refund, ada_at):
     text = refund.question.replace("sample_pipelines", "deleted_module")
     assert text != refund.question
