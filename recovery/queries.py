@@ -65,10 +65,13 @@ def _named(requests: ApprovalRequestQuerySet, kind: str, name: F) -> QuerySet[An
     return requests.annotate(kind=Value(kind), name=name).values_list("kind", "name").distinct()
 
 
-def next_for(user: Any, after: ApprovalRequest | None = None) -> ApprovalRequest | None:
-    """The most urgent request that `user` may decide, other than the one they come from."""
-    waiting = ApprovalRequest.objects.decidable_by(user).most_urgent_first().only("id")
-    return (waiting.exclude(pk=after.pk) if after else waiting).first()
+def next_of(waiting: ApprovalRequestQuerySet, after: ApprovalRequest | None = None) -> ApprovalRequest | None:
+    """The most urgent of `waiting` behind `after`; from the top again where nothing is behind it, but never itself."""
+    ordered = waiting.most_urgent_first().only("id")
+    if after is None:
+        return ordered.first()
+    behind = ordered.after(after.risk, after.due_order, after.opened_at, after.pk).first()
+    return behind or ordered.exclude(pk=after.pk).first()
 
 
 # ---- One request ----

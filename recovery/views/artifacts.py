@@ -38,6 +38,10 @@ class Named:
     owner: str = ""
 
 
+class DamagedError(Exception):
+    """There is a file, but not of the size that was saved."""
+
+
 @login_required
 @require_safe
 def show_artifact(request: PageRequest, pk: uuid.UUID, artifact_id: str) -> HttpResponse:
@@ -59,7 +63,7 @@ def download_artifact(request: PageRequest, pk: uuid.UUID, artifact_id: str) -> 
         raise Http404(f"the artifact {artifact_id} is not kept here")
     try:
         return _attachment(named.artifact, named.name, named.media_type)
-    except FileNotFoundError:
+    except (FileNotFoundError, DamagedError):
         context = {"named": named, "preview": preview_of(named.artifact, named.media_type), "is_part": False}
         return render(request, "recovery/artifact.html", context, status=404)
 
@@ -88,11 +92,20 @@ def _attachment(artifact: Artifact, name: str, media_type: str) -> FileResponse:
 
     Raises:
         FileNotFoundError: the file is gone from the storage.
+        DamagedError: it is shorter or longer than what was saved.
     """
     essence = (media_type or artifact.media_type).partition(";")[0].strip().lower()
-    is_inline = artifact.inline is not None
     # FileResponse says nothing of a file name unless it is given something to read from.
-    content: Any = BytesIO(artifact.read()) if is_inline else storages["artifacts"].open(artifact.file_name, "rb")
+    if artifact.inline is not None:
+        content: Any = BytesIO(artifact.read())
+        size = content.getbuffer().nbytes
+    else:
+        size = storages["artifacts"].size(artifact.file_name)
+        content = storages["artifacts"].open(artifact.file_name, "rb")
+    if size != artifact.size:
+        # A browser that is promised more bytes than come calls the download broken and does not say why.
+        content.close()
+        raise DamagedError(f"artifact {artifact.pk} has {size} of {artifact.size} bytes")
     response = FileResponse(
         content,
         as_attachment=True,

@@ -12,6 +12,8 @@ from recovery.views.asked import Asked
 
 PROPOSAL = "proposal"
 RESPONSE = "response"
+# Each form of the page has a comment of its own.
+COMMENT_FIELDS = {"approve": "comment", "edit": "comment", "respond": "answer-comment", "reject": "reject-comment"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,11 @@ class Entered:
     def changes(self) -> list[Change]:
         return self.proposal.changes if self.proposal is not None else []
 
+    @property
+    def answer(self) -> list[Change]:
+        """What was entered as an answer."""
+        return self.response.changes if self.response is not None else []
+
     # ---- What the page shows of it ----
 
     def refuse(self, errors: Mapping[str, list[str]]) -> None:
@@ -128,7 +135,9 @@ class Entered:
 
     @property
     def comment_field(self) -> str:
-        return "reject-comment" if self.button == "reject" else "comment"
+        """The id of the field that `comment` stands in."""
+        has_response_alone = not self.button and self.response is not None and self.response.is_bound
+        return COMMENT_FIELDS.get("respond" if has_response_alone else self.button, "comment")
 
     @property
     def to_correct(self) -> list[Problem]:

@@ -82,6 +82,12 @@ class InboxFilters:
         return reverse("recovery:inbox") + (f"?{urlencode(query)}" if query else "")
 
     @property
+    def suffix(self) -> str:
+        """What an address ends with that carries them."""
+        query = self.query()
+        return f"?{urlencode(query)}" if query else ""
+
+    @property
     def url_unfiltered(self) -> str:
         return InboxFilters(tab=self.tab).url()
 
@@ -94,6 +100,40 @@ class InboxFilters:
             if value := getattr(self, name):
                 words = f"over {AGES[value][0]} old" if name == "age" else f"{name}: {value}"
                 yield Chip(words, self.url(**{name: ""}))
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """The addresses around a request; each carries the list that somebody came from."""
+
+    pk: uuid.UUID
+    filters: InboxFilters
+
+    @property
+    def inbox_url(self) -> str:
+        return self.filters.url()
+
+    @property
+    def request_url(self) -> str:
+        return self._url("recovery:request", self.pk)
+
+    @property
+    def decide_url(self) -> str:
+        return self._url("recovery:decide", self.pk)
+
+    @property
+    def progress_url(self) -> str:
+        """To be followed by what was seen."""
+        url = self._url("recovery:progress", self.pk)
+        return f"{url}{'&' if '?' in url else '?'}seen="
+
+    @property
+    def next_url(self) -> str:
+        return self._url("recovery:next", after=str(self.pk))
+
+    def _url(self, name: str, *args: Any, **more: str) -> str:
+        query = self.filters.query() | more
+        return reverse(name, args=args) + (f"?{urlencode(query)}" if query else "")
 
 
 def _why_not(name: str, value: str) -> str:

@@ -1,5 +1,6 @@
 """The inbox: what waits for a person, most urgent first, and what was decided."""
 
+import uuid
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -17,7 +18,7 @@ from recovery import pipelines, queries
 from recovery.models import ApprovalRequest
 from recovery.models.approval import ApprovalRequestQuerySet
 from recovery.permissions import why_not_start
-from recovery.views.filters import AGES, RISKS, TABS, InboxFilters, moment_of, place_after, place_of
+from recovery.views.filters import AGES, RISKS, TABS, InboxFilters, Way, moment_of, place_after, place_of
 from recovery.views.parts import PageRequest, render_part, wants_part
 
 PAGE_SIZE = 30
@@ -62,12 +63,22 @@ def inbox_news(request: PageRequest) -> HttpResponse:
 @login_required
 @require_safe
 def next_request(request: PageRequest) -> HttpResponse:
-    """On to the most urgent request that this person may decide."""
-    waiting = queries.next_for(request.user)
-    if waiting is not None:
-        return redirect("recovery:request", waiting.pk)
-    messages.success(request, "Nothing else waits for you.")
-    return redirect("recovery:inbox")
+    """On to the most urgent request that this person may decide, behind the one that they come from (`after`)."""
+    filters = InboxFilters.of(request.GET)
+    waiting = filters.narrow(ApprovalRequest.objects.decidable_by(request.user))
+    found = queries.next_of(waiting, _named(filters.after))
+    if found is not None:
+        return redirect(Way(found.pk, filters).request_url)
+    words = "Nothing else in this list waits for you." if filters.is_active else "Nothing else waits for you."
+    messages.success(request, words)
+    return redirect(filters.url())
+
+
+def _named(text: str) -> ApprovalRequest | None:
+    try:
+        return ApprovalRequest.objects.filter(pk=uuid.UUID(text)).first()
+    except ValueError:
+        return None
 
 
 def _of_tab(user: Any, tab: str) -> ApprovalRequestQuerySet:

@@ -21,8 +21,8 @@ PAST_TENSE = {
 
 @dataclass(frozen=True)
 class Refusal:
-    """`status` is the HTTP one. `comment` and `edits` are what the person entered and may want to keep; `first` is
-    the decision that was first; `differences` are (field, what they saw, what it is now)."""
+    """`status` is the HTTP one. `comment`, `edits` and `answer` are what the person entered and may want to keep;
+    `first` is the decision that was first; `differences` are (field, what they saw, what it is now)."""
 
     status: int
     icon: str
@@ -30,6 +30,7 @@ class Refusal:
     text: str
     comment: str = ""
     edits: list[Change] = field(default_factory=list)
+    answer: list[Change] = field(default_factory=list)
     first: Decision | None = None
     seen: int = 0
     current: ProposalVersion | None = None
@@ -37,7 +38,7 @@ class Refusal:
 
     @classmethod
     def of(cls, refused: RecoveryError, entered: Entered) -> "Refusal":
-        return replace(_said(refused), comment=entered.whole_comment, edits=entered.changes)
+        return replace(_said(refused), comment=entered.whole_comment, edits=entered.changes, answer=entered.answer)
 
 
 def _said(refused: RecoveryError) -> Refusal:

@@ -1,5 +1,6 @@
 """Everything that the page of a request shows, in the order of the page."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ from recovery.models import ApprovalRequest, Decision
 from recovery.rendering import json_tree
 from recovery.rendering.call import call_lines
 from recovery.views.asked import Asked, plain_of
-from recovery.views.entered import Entered
+from recovery.views.entered import COMMENT_FIELDS, Entered
 from recovery.views.evidence import exhibits_of
 from recovery.views.progress import progress_of
 from recovery.views.refusals import PAST_TENSE, Refusal
@@ -21,12 +22,17 @@ _FORMS = {"approve": "approve-form", "edit": "approve-form", "respond": "respond
 
 @dataclass(frozen=True, slots=True)
 class Button:
-    """One way to decide that needs no panel of its own: it submits `form`."""
+    """One way to decide that needs no panel of its own: it submits `form`, with a comment if there is one."""
 
     kind: str
     label: str
     icon: str
     form: str
+    comment_id: str = ""
+    comment_words: str = ""
+    comment: str = ""
+    reason: str = ""
+    reasons: Sequence[str] = ()
 
 
 def page_of(
@@ -73,7 +79,6 @@ def _open(asked: Asked, viewer: Any, entered: Entered | None, refusal: Refusal |
         "buttons": _buttons(asked, entered) if may_decide else [],
         "rejection": asked.choice("reject") if "reject" in asked.kinds else None,
         "may_reject": may_decide and "reject" in asked.kinds,
-        "comment_choice": asked.choice(asked.kinds[0]) if asked.kinds else None,
         "call": entered.call() if asked.has_proposal else [],
     }
 
@@ -91,8 +96,32 @@ def _buttons(asked: Asked, entered: Entered) -> list[Button]:
             count = len(entered.changes)
             label = f"Approve with {count} edit" + ("s" if count > 1 else "")
         # Approving and approving with edits are one button: what was edited says which it is.
-        buttons.setdefault(_FORMS[kind], Button(kind, label, icon, _FORMS[kind]))
+        buttons.setdefault(
+            _FORMS[kind],
+            Button(
+                kind,
+                label,
+                icon,
+                _FORMS[kind],
+                COMMENT_FIELDS[kind],
+                _comment_words(asked, kind),
+                *(entered.comment, entered.reason) if entered.comment_field == COMMENT_FIELDS[kind] else ("", ""),
+                choice.reasons if choice else (),
+            ),
+        )
     return list(buttons.values())
+
+
+def _comment_words(asked: Asked, kind: str) -> str:
+    def is_required(kind: str) -> bool:
+        choice = asked.choice(kind)
+        return choice is not None and choice.comment_required
+
+    if is_required(kind):
+        return "required"
+    if kind == "approve" and "edit" in asked.kinds and is_required("edit"):
+        return "required with edits"
+    return "kept in the record, goes to the run"
 
 
 def _decided(asked: Asked, viewer: Any, decisions: list[Decision]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -20,10 +21,12 @@ from recovery.errors import (
     StaleProposal,
 )
 from recovery.models import ApprovalRequest, State
+from recovery.permissions import why_not_decide, why_not_start
 from recovery.services.decide import decide
 from recovery.services.retry import retry
 from recovery.views.asked import Asked
 from recovery.views.entered import Entered
+from recovery.views.filters import InboxFilters, Way
 from recovery.views.parts import PageRequest, render_part, wants_part
 from recovery.views.refusals import Refusal
 from recovery.views.request_page import page_of, progress_part_of
@@ -42,16 +45,14 @@ def show_request(request: PageRequest, pk: uuid.UUID) -> HttpResponse:
 def decide_request(request: PageRequest, pk: uuid.UUID) -> HttpResponse:
     """Decide, or only change the rows of a form. GET never decides: it is where a login in between leads back to."""
     if request.method != "POST":
-        return redirect("recovery:request", pk)
+        return redirect(_way(request, pk).request_url)
     asked = _asked(request, pk)
     entered = Entered(asked, request.POST)
-    if entered.is_act:
-        return _form_again(request, asked, entered)
     try:
-        if not entered.is_valid():
-            # Who was first matters more than what is not valid.
-            _refuse_if_decided(asked.request)
-            return _form_again(request, asked, entered, status=422)
+        if entered.is_act or not entered.is_valid():
+            # Who may decide, and who was first, matters more than what is not valid.
+            _refuse_if_closed(asked.request, request.user)
+            return _form_again(request, asked, entered, status=200 if entered.is_act else 422)
         decide(pk, by=request.user, channel="web", **entered.act())
     except InvalidInput as invalid:
         entered.refuse(invalid.errors)
@@ -60,10 +61,12 @@ def decide_request(request: PageRequest, pk: uuid.UUID) -> HttpResponse:
         raise Http404("it was deleted meanwhile") from None
     except (NotAllowed, AlreadyResolved, NotWaiting, StaleProposal, PipelineGone) as refused:
         refusal = Refusal.of(refused, entered)
+        if "live" in request.POST and wants_part(request):
+            return _part(request, pk, "overtaken", {"refusal": refusal}, status=refusal.status)
         return _page(request, _asked(request, pk), refusal=refusal, status=refusal.status)
     if wants_part(request):
         return _page(request, _asked(request, pk))
-    return redirect("recovery:request", pk)
+    return redirect(_way(request, pk).request_url)
 
 
 @login_required
@@ -71,11 +74,11 @@ def decide_request(request: PageRequest, pk: uuid.UUID) -> HttpResponse:
 def show_progress(request: PageRequest, pk: uuid.UUID) -> HttpResponse:
     """How the run goes on; nothing, while that is what the page shows already."""
     if not wants_part(request):
-        return redirect("recovery:request", pk)
+        return redirect(_way(request, pk).request_url)
     context = progress_part_of(_visible(request, pk), request.user)
     if context is None or context["progress"].key == request.GET.get("seen"):
         return HttpResponse(status=204)
-    return render_part(request, TEMPLATE, "progress", context)
+    return _part(request, pk, "progress", context)
 
 
 @login_required
@@ -83,6 +86,8 @@ def show_progress(request: PageRequest, pk: uuid.UUID) -> HttpResponse:
 def retry_run(request: PageRequest, pk: uuid.UUID) -> HttpResponse:
     """Try a failed or blocked run again, and back to the page that the button was on."""
     state = get_object_or_404(State, pk=pk)
+    if reason := why_not_start(request.user):
+        raise PermissionDenied(reason)
     try:
         retry(state.pk, by=request.user, channel="web")
     except RecoveryError as refused:
@@ -97,7 +102,9 @@ def _visible(request: PageRequest, pk: uuid.UUID) -> ApprovalRequest:
     return get_object_or_404(visible.select_related("state", "requested_by", "holder"), pk=pk)
 
 
-def _refuse_if_decided(approval: ApprovalRequest) -> None:
+def _refuse_if_closed(approval: ApprovalRequest, user: Any) -> None:
+    if reason := why_not_decide(user, approval):
+        raise NotAllowed(approval, reason)
     if not approval.is_open:
         resolution = approval.resolutions.select_related("decision").get(undone_at__isnull=True)
         raise AlreadyResolved(approval, resolution)
@@ -112,10 +119,10 @@ def _form_again(request: PageRequest, asked: Asked, entered: Entered, *, status:
     on the page stays as it is; to look along while somebody types, it takes only what follows."""
     context = page_of(asked, request.user, entered)
     if not (wants_part(request) and context["may_decide"]):
-        return render_part(request, TEMPLATE, "request", context, status=status)
+        return _part(request, asked.request.pk, "request", context, status=status)
     if "live" in request.POST:
-        return render_part(request, TEMPLATE, "follows", {**context, "is_live": True})
-    response = render_part(request, TEMPLATE, "entry", context, status=status)
+        return _part(request, asked.request.pk, "follows", {**context, "is_live": True})
+    response = _part(request, asked.request.pk, "entry", context, status=status)
     response["HX-Retarget"] = "#entry"
     response["HX-Reswap"] = "outerHTML"
     return response
@@ -130,4 +137,14 @@ def _page(
     status: int = 200,
 ) -> HttpResponse:
     context: dict[str, Any] = page_of(asked, request.user, entered, refusal)
-    return render_part(request, TEMPLATE, "request", context, status=status)
+    return _part(request, asked.request.pk, "request", context, status=status)
+
+
+def _part(
+    request: PageRequest, pk: uuid.UUID, part: str, context: dict[str, Any], *, status: int = 200
+) -> HttpResponse:
+    return render_part(request, TEMPLATE, part, {**context, "way": _way(request, pk)}, status=status)
+
+
+def _way(request: PageRequest, pk: uuid.UUID) -> Way:
+    return Way(pk, InboxFilters.of(request.GET))

@@ -63,9 +63,14 @@ document.addEventListener("toggle", (event) => {
   panel.querySelector("textarea, select, input:not([type=hidden])")?.focus();
 }, true);
 
+/** What asked: a form, or something that asks by itself. htmx names the document where it is gone meanwhile. */
+function isForm(target) {
+  return target instanceof Element && target.matches("form");
+}
+
 /** A button that sends what a person decided or started, not one that only adds a row. */
 function isAct(form, submitter) {
-  return form.matches("form") && !submitter?.name.includes(":");
+  return isForm(form) && !submitter?.name.includes(":");
 }
 
 // The server was asked by htmx and did not answer well: say so once, keep what is on the page.
@@ -77,7 +82,7 @@ function failed({ target, detail }) {
   }
   failures += 1;
   // A poll may miss its turn once; what a person pressed may not.
-  if (failures < STALE_AFTER_FAILURES && !target.matches("form")) return;
+  if (failures < STALE_AFTER_FAILURES && !isForm(target)) return;
   if (!document.getElementById("stale").hidden) return;
   document.getElementById("stale").hidden = false;
   announce("This page may be old. The server did not answer as it should.");
@@ -87,10 +92,10 @@ function answered({ target }) {
   failures = 0;
   document.getElementById("stale").hidden = true;
   const place = document.getElementById("not-arrived");
-  if (place && target.matches("form")) place.hidden = true;
+  if (place && isForm(target)) place.hidden = true;
 }
 
-document.addEventListener("htmx:error", (event) => { if (event.target instanceof Element) failed(event); });
+document.addEventListener("htmx:error", failed);
 document.addEventListener("htmx:after:request", (event) => {
   const { status } = event.detail.ctx.response;
   if (status === 404 || status >= 500) failed(event);

@@ -39,6 +39,14 @@ def focused(page):
 # ---- Starting and watching a run ----
 
 
+def test_a_form_that_comes_back_from_the_browsers_cache_starts_another_run(desk):
+    desk.go("/pipelines/test-refund/")
+    state_id = desk.locator("input[name=state_id]")
+    before = state_id.input_value()
+    desk.evaluate("window.dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))")
+    expect(state_id).not_to_have_value(before)
+
+
 def test_a_run_is_started_from_its_form_and_its_page_follows_it(desk, work):
     desk.go("/pipelines/")
     desk.get_by_role("link", name="Start a run of Refund").click()

@@ -28,6 +28,30 @@ CHOICES = [
 ]
 
 
+class Reply(BaseModel):
+    street: str
+    floor: int = 0
+
+
+@pipeline("test-either", input_model=RefundInput, version="1")
+async def either(data: RefundInput, state: ExecutionState) -> str:
+    """To be approved as it is or answered with something else; an answer needs a reason, approving needs none."""
+    answer = await state.ask(
+        Question(
+            key="either",
+            title="Send it there?",
+            proposal={"street": "Elm"},
+            response_model=Reply,
+            choices=[
+                Choice(kind="reject", comment_required=True),
+                Choice(kind="approve"),
+                Choice(kind="respond", comment_required=True, reasons=["It moved"]),
+            ],
+        )
+    )
+    return f"{answer.kind}: {answer.comment}"
+
+
 @pipeline("test-order", input_model=RefundInput, version="1")
 async def order(data: RefundInput, state: ExecutionState) -> str:
     found = await look_up(data, None, state)

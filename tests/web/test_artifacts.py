@@ -208,6 +208,16 @@ def test_an_artifact_whose_bytes_changed_is_shown_as_broken(browser, damaged):
     assert broken_words(read(browser.get(url))) == "This cannot be shown: its bytes are not those that were saved."
 
 
+@pytest.mark.parametrize("left", [0, 20_000, 30_000])
+def test_a_file_that_is_not_as_long_as_it_was_saved_is_not_begun_to_be_sent(browser, tmp_path, left):
+    _, url = kept("big.txt", "word " * 5_000)
+    [file] = [path for path in Path(tmp_path).rglob("*") if path.is_file()]
+    file.write_bytes(b"x" * left)
+    answer = browser.get(download_of(url))
+    assert (answer.status_code, answer.streaming) == (404, False)
+    assert broken_words(read(answer)) == "This cannot be shown: its bytes are not those that were saved."
+
+
 def test_an_artifact_that_is_not_kept_here_says_so(browser):
     told, url = kept("a.txt", "content")
     Artifact.objects.all().delete()

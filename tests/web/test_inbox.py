@@ -8,6 +8,7 @@ import pytest
 from django.utils import timezone
 
 from recovery.models import ApprovalRequest, Risk, State
+from tests.recovery.conftest import only_request
 from tests.web.pages import read
 from tests.web.waiting import ask, settle
 
@@ -302,6 +303,41 @@ def test_next_is_the_most_urgent_one_that_i_may_decide(ada, signed_in):
     ask("mine", risk=Risk.CRITICAL, started_by=ada)
     high = ask("high", risk=Risk.HIGH)
     assert signed_in(ada).get("/next/")["Location"] == f"/requests/{high.pk}/"
+
+
+def test_next_goes_on_behind_the_request_one_comes_from_and_begins_again_at_the_end(ada, signed_in):
+    first, second, third = (ask(name, risk=risk) for name, risk in (("a", 3), ("b", 1), ("c", 1)))
+    client = signed_in(ada)
+
+    def after(request):
+        return client.get("/next/", {"after": str(request.pk)})["Location"]
+
+    assert after(first) == f"/requests/{second.pk}/"
+    assert after(second) == f"/requests/{third.pk}/"
+    assert after(third) == f"/requests/{first.pk}/"
+    settle(second, ada)
+    assert after(second) == f"/requests/{third.pk}/"
+    settle(third, ada)
+    assert after(first) == "/"
+    assert client.get("/next/", {"after": "x\x00"})["Location"] == f"/requests/{first.pk}/"
+
+
+def test_the_filters_go_along_through_the_requests_of_the_list(ada, signed_in, run_until_it_waits):
+    eu = [only_request(run_until_it_waits(tags=["eu"])), ask("eu 2", tags=["eu"])]
+    ask("us", tags=["us"], risk=Risk.CRITICAL)
+    client = signed_in(ada)
+    first = read(client.get("/?tag=eu")).all("a", class_="inbox-row-title")[0].attrs["href"]
+    assert first == f"/requests/{eu[0].pk}/?tag=eu"
+    page = read(client.get(first))
+    assert page.one("ol", class_="breadcrumb").one("a", href="/?tag=eu").text == "Inbox"
+    sent = {"kind": "approve", "seen_version": "1"}
+    decided = client.post(page.one("button", id="decide-approve").attrs["formaction"], sent)
+    assert decided["Location"] == first
+    ahead = read(client.get(first)).one("a", id="next-request").attrs["href"]
+    assert client.get(ahead)["Location"] == f"/requests/{eu[1].pk}/?tag=eu"
+    settle(eu[1], ada)
+    assert client.get(ahead)["Location"] == "/?tag=eu"
+    assert "Nothing else in this list waits for you." in read(client.get("/?tag=eu")).one("div", class_="messages").text
 
 
 def test_next_with_nothing_left_leads_to_the_inbox_and_says_so(ada, signed_in):

@@ -25,7 +25,7 @@ TABLE = {
     "GET /requests/{request}/decide/": ("login", 302, 302, 302, 302, "login"),
     "GET /requests/{request}/progress/": ("login", 302, 302, 302, 302, "login"),
     "POST /requests/{request}/decide/": ("login", 403, 403, 302, 403, "login"),
-    "POST /states/{failed}/retry/": ("login", 302, 302, 302, 302, "login"),
+    "POST /states/{failed}/retry/": ("login", 403, 302, 403, 302, "login"),
 }
 # Who of them settles the request, and who starts the failed run again.
 DECIDE = {"reviewer"}
@@ -75,6 +75,18 @@ def test_everybody_is_answered_as_the_table_says(people, waiting, failed, action
     assert Resolution.objects.exists() == settled
     retried = action.startswith("POST /states") and person in RETRY
     assert Resumption.objects.filter(kind="retry").exists() == retried
+
+
+@pytest.mark.parametrize("sent", [{"kind": "approve", "proposal.amount": "x"}, {"proposal:check": ""}])
+def test_who_may_not_decide_is_told_that_before_anything_about_the_form(people, waiting, signed_in, sent):
+    for person in ("viewer", "requester", "starter"):
+        answer = signed_in(people[person]).post(f"/requests/{waiting.pk}/decide/", sent | {"seen_version": "1"})
+        assert answer.status_code == 403, person
+
+
+@pytest.mark.parametrize("path", ["password_reset/", "password_reset/done/", "reset/a/b/", "reset/done/"])
+def test_there_is_no_half_of_a_password_reset(client, path):
+    assert client.get(f"/accounts/{path}").status_code == 404
 
 
 def test_the_login_leads_back_to_the_page_and_never_to_another_site(people, waiting):

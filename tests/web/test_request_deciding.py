@@ -16,6 +16,28 @@ from tests.web.request_pages import form_in, look, panel, post, written
 pytestmark = pytest.mark.django_db
 
 
+def test_each_way_to_decide_has_its_own_comment_and_says_whether_it_needs_one(run_until_it_waits, ada_at):
+    request = only_request(run_until_it_waits("test-either"))
+    page = look(ada_at, request)
+    said = {one.one("h3").text: one.one("textarea") for one in page.all("div", class_="decision-with")}
+    assert {words: field.attrs["form"] for words, field in said.items()} == {
+        "With “Approve”": "approve-form",
+        "With “Send answer”": "respond-form",
+    }
+    labels = [one.all("label")[0].text for one in page.all("div", class_="decision-with")]
+    assert [words.startswith("Reason") for words in labels] == [False, True]
+    words = [one.all("label")[-1].text for one in page.all("div", class_="decision-with")]
+    assert ["(required)" in one for one in words] == [False, True]
+    sent = form_in(page, "respond-form") | {"kind": "respond", "response.street": "Oak"}
+    refused = post(ada_at, request, sent)
+    assert refused.status_code == 422
+    note = read(refused).one("div", id="decision-note")
+    assert note.one("a").attrs["href"] == "#answer-comment"
+    assert read(refused).one("input", name="response.street").attrs["value"] == "Oak"
+    assert post(ada_at, request, sent | {"comment": "They moved"}).status_code == 302
+    assert [(one.kind, one.comment) for one in Decision.objects.all()] == [("respond", "They moved")]
+
+
 # ---- Deciding ----
 
 

@@ -30,6 +30,38 @@ def test_the_second_decider_is_told_who_was_first_and_keeps_what_they_wrote(refu
     assert Resolution.objects.count() == 1
 
 
+def test_an_answer_that_came_second_can_be_copied(run_until_it_waits, ada_at, grace):
+    request = only_request(run_until_it_waits("test-question"))
+    page = look(ada_at, request)
+    decide(request.pk, by=grace, kind="reject", comment="no")
+    sent = {"kind": "respond", "response.street": "Elm Street 7", "response.zip": "12345", "comment": "mine"}
+    answer = post(ada_at, request, form_in(page, "respond-form") | sent)
+    assert answer.status_code == 409
+    kept = [one.text for one in read(answer).one("div", id="refusal").one("ul", class_="kept").all("li")]
+    assert kept == ["street: Elm Street 7", "zip: 12345"]
+
+
+def test_who_still_types_when_it_is_decided_is_told_and_keeps_what_they_typed(refund, ada_at, grace, htmx):
+    data = form_in(look(ada_at, refund)) | {"proposal:check": "", "live": "", "proposal.amount": "5"}
+    decide(refund.pk, by=grace, kind="reject", comment="no")
+    answer = post(ada_at, refund, data, headers=htmx)
+    assert answer.status_code == 409
+    part = read(answer)
+    [note] = [one for one in part.all() if "hx-swap-oob" in one.attrs]
+    assert note.attrs["id"] == "decision-note"
+    assert note.text == "grace rejected this just now. What you typed stays here. Look at it"
+    assert not part.all("article")
+    assert [one.refusal for one in Decision.objects.all()] == [""]
+
+
+def test_a_row_added_to_what_was_decided_says_who_was_first_and_loses_nothing(refund, ada_at, grace):
+    data = form_in(look(ada_at, refund)) | {"proposal:check": "", "proposal.amount": "5"}
+    decide(refund.pk, by=grace, kind="approve")
+    answer = post(ada_at, refund, data)
+    assert answer.status_code == 409
+    assert "amount: 5" in notices(read(answer))[0]
+
+
 def test_an_invalid_form_for_something_decided_is_told_who_was_first_all_the_same(refund, ada_at, grace):
     page = look(ada_at, refund)
     decide(refund.pk, by=grace, kind="approve")
