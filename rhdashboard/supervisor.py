@@ -60,6 +60,7 @@ class Supervisor:
         self._pauses_s: dict[str, float] = {}
         self._events: SimpleQueue[_Ended | _Asked] = SimpleQueue()
         self._writing = threading.Lock()
+        self._last_words_s = time.monotonic()
         self._width = max(len(service.name) for service in services)
         self._coloured = self._out.isatty() and "NO_COLOR" not in os.environ
 
@@ -76,8 +77,13 @@ class Supervisor:
             self._stop()
         return code
 
-    def say(self, text: str) -> None:
-        self._write("", 0, text)
+    def say(self, *lines: str) -> None:
+        """All of them together, whatever the services say meanwhile."""
+        self._write("", 0, *lines)
+
+    def quiet_s(self) -> float:
+        """For how long nobody has said anything."""
+        return time.monotonic() - self._last_words_s
 
     @contextmanager
     def _listening(self) -> Iterator[None]:
@@ -188,10 +194,11 @@ class Supervisor:
             time.sleep(0.1)
         announce()
 
-    def _write(self, name: str, colour: int, text: str) -> None:
+    def _write(self, name: str, colour: int, *lines: str) -> None:
         prefix = f"{name or 'run':<{self._width}} | "
         if self._coloured:
             prefix = f"\x1b[{colour}m{prefix}\x1b[0m"
+        self._last_words_s = time.monotonic()
         with self._writing, suppress(OSError):  # A reader of our output who went away is no reason to stop.
-            self._out.write(f"{prefix}{text}\n")
+            self._out.write("".join(f"{prefix}{line}".rstrip() + "\n" for line in lines))
             self._out.flush()

@@ -49,6 +49,9 @@ def dashboard(place, started):
 
 def test_it_prints_a_login_that_works_and_ctrl_c_ends_every_process(dashboard):
     assert f"run    | The dashboard answers at {dashboard.address}" in dashboard.lines
+    ready = next(place for place, line in enumerate(dashboard.lines) if "ready." in line)
+    welcome = [place for place, line in enumerate(dashboard.lines) if line.startswith("run    | ")]
+    assert ready < welcome[0] and welcome == list(range(welcome[0], len(dashboard.lines))), "something stands between"
     for username in ("reviewer", "admin"):
         assert sign_in(dashboard.address, username, dashboard.password_of(username)) == dashboard.address
     assert len(dashboard.alive()) >= 6  # Three leashes and what they hold.

@@ -19,6 +19,9 @@ from recovery.models import AuditEntry, State
 from rhdashboard.accounts import create_sample_accounts, known_logins
 from rhdashboard.supervisor import Service, Supervisor
 
+CALM_S = 1.5
+LONGEST_GREETING_S = 12.0
+
 
 class Command(BaseCommand):
     help = "Run the dashboard on this machine: web server, worker and beat in one process tree. Ctrl-C stops all of it."
@@ -39,7 +42,7 @@ class Command(BaseCommand):
             address = f"http://{host}:{port}/"
             supervisor = Supervisor(_services(host, port, concurrency))
             code = supervisor.run(
-                ready=lambda: _answers(address),
+                ready=lambda: _answers(address) and _has_calmed_down(supervisor),
                 announce=lambda: _welcome(supervisor, address),
             )
         sys.exit(code)
@@ -102,8 +105,28 @@ def _answers(address: str) -> bool:
         return False
 
 
+def _has_calmed_down(supervisor: Supervisor) -> bool:
+    """The address is the last thing said, not the first of many: the worker greets, and does what waited for it."""
+    give_up_s = time.monotonic() + LONGEST_GREETING_S
+    while supervisor.quiet_s() < CALM_S and time.monotonic() < give_up_s:
+        time.sleep(0.1)
+    return True
+
+
 def _welcome(supervisor: Supervisor, address: str) -> None:
-    supervisor.say(f"The dashboard answers at {address}")
-    for login in known_logins():
-        supervisor.say(f"  sign in as {login.username:<9} with the password {login.password}   ({login.purpose})")
-    supervisor.say(f"Data is in {settings.VAR_DIR}; Ctrl-C stops everything, and nothing is lost.")
+    rule = "-" * 72
+    logins = [
+        f"  sign in as {login.username:<9} with the password {login.password}   ({login.purpose})"
+        for login in known_logins()
+    ]
+    hint = ["  Nobody decides about a run that they started: start runs as one of them, decide as the other."]
+    supervisor.say(
+        "",
+        rule,
+        f"The dashboard answers at {address}",
+        *logins,
+        *(hint if len(logins) > 1 else []),
+        f"Data is in {settings.VAR_DIR}; Ctrl-C stops everything, and nothing is lost.",
+        rule,
+        "",
+    )
