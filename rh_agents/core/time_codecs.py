@@ -4,6 +4,8 @@ from datetime import date, datetime, time, timedelta, timezone, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from pydantic_core import TzInfo
+
 from rh_agents.core.coding import (
     TAG,
     Load,
@@ -30,8 +32,9 @@ def _read_date(node: Node, load: Load) -> date:
 
 def _write_time(value: datetime | time, depth: int) -> Node:
     zone = value.tzinfo
-    # An offset without a name stands in the text already.
-    tz = {} if zone is None or (type(zone) is timezone and not _has_name(zone)) else {"tz": write_zone(zone, depth + 1)}
+    # An offset without a name stands in the text already. TzInfo is what pydantic reads one from JSON as.
+    is_in_text = type(zone) is TzInfo or (type(zone) is timezone and not _has_name(zone))
+    tz = {} if zone is None or is_in_text else {"tz": write_zone(zone, depth + 1)}
     fold = {"fold": 1} if value.fold else {}
     return {TAG: "datetime" if type(value) is datetime else "time", "v": value.isoformat(), **fold, **tz}
 
@@ -79,6 +82,8 @@ def write_zone(zone: tzinfo, depth: int) -> Node:
     """
     if type(zone) is ZoneInfo and zone.key:
         return {TAG: "zoneinfo", "v": zone.key}
+    if type(zone) is TzInfo:
+        zone = timezone(zone.utcoffset(None) or timedelta())
     if type(zone) is not timezone:
         raise Refused(f"a time zone of type {type_label(type(zone))} ({zone!r:.80}) cannot be written")
     offset = zone.utcoffset(None)
@@ -105,5 +110,6 @@ writers.update(
         timedelta: _write_timedelta,
         timezone: write_zone,
         ZoneInfo: write_zone,
+        TzInfo: write_zone,
     }
 )

@@ -1,12 +1,14 @@
 """Saved values: what is encoded comes back equal and of the same type, in every process."""
 
 import json
+from datetime import datetime, time, timezone
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
 from rh_agents.core.json_text import dumps, plain_dumps, plain_loads
 from rh_agents.core.serialization import decode, encode, fingerprint
@@ -26,6 +28,16 @@ def test_the_text_is_ordinary_json_without_nul(name: str) -> None:
     text = encode([VALUES[name]])
     json.loads(text.encode(), parse_constant=pytest.fail)
     assert "\\u0000" not in text.replace("\\\\", "")
+
+
+@pytest.mark.parametrize("offset", ["Z", "+05:30", "-11:59"])
+def test_a_time_that_pydantic_read_from_json_is_written_like_any_other(offset: str) -> None:
+    read = TypeAdapter(tuple[datetime, time]).validate_json(f'["2026-01-01T12:00:00{offset}", "12:00:00{offset}"]')
+    back = decode(encode(read))
+    assert back == read
+    assert decode(encode(read[0].tzinfo)) == back[0].tzinfo
+    assert encode(back) == encode(read)
+    assert type(back[0].tzinfo) is timezone
 
 
 def test_plain_json_stays_as_it_is() -> None:
