@@ -4,6 +4,7 @@ import json
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 from django.db import DataError, IntegrityError, connection, transaction
@@ -12,11 +13,18 @@ from django.utils import timezone
 from recovery.backends import metadata as known_by
 from recovery.backends import sql
 from recovery.backends.log import add_to_log, canonical, refers_to_artifact
-from recovery.backends.rows import MAX_INDEXED_BYTES, Row, event_row, state_uuid
+from recovery.backends.rows import MAX_INDEXED_BYTES, Row, check_texts, event_row, state_uuid
 from recovery.backends.tips import Tip, read_tip
 from recovery.models import Checkpoint, State, Tag
 from rh_agents.core.errors import CorruptStateError, StaleWriterError
-from rh_agents.core.state_recovery import Changes, StateMetadata, StateStatus, check_version
+from rh_agents.core.state_recovery import (
+    CURRENT_SCHEMA_VERSION,
+    Changes,
+    EventRecord,
+    StateMetadata,
+    StateStatus,
+    check_version,
+)
 
 _SURELY_SHORT = MAX_INDEXED_BYTES // 4
 _TIPS_REMEMBERED = 1000
@@ -30,7 +38,9 @@ class Appender:
 
     def __init__(self, fence: int | None, author: str) -> None:
         self._fence = fence
-        self._author = author
+        # The names of several people may be longer.
+        self._author = author[:150]
+        check_texts((self._author,), ("author",), "the backend")
         self._tips: dict[uuid.UUID, Tip] = {}
 
     def append(self, changes: Changes, on_checkpoint: OnCheckpoint | None) -> int:
@@ -40,6 +50,8 @@ class Appender:
         for name, time in (("updated_at", changes.updated_at), ("created_at", changes.created_at)):
             if time is not None and time.tzinfo is None:
                 raise ValueError(f"{name} {time.isoformat()} has no time zone")
+        if changes.resolution_text or changes.version != CURRENT_SCHEMA_VERSION:
+            check_texts((changes.resolution_text, changes.version), ("resolution", "version"), "changes")
         try:
             tip = self._append(key, changes, on_checkpoint)
         except BaseException:
@@ -60,6 +72,14 @@ class Appender:
     def forget(self, key: uuid.UUID) -> None:
         self._tips.pop(key, None)
 
+    def why_not_ours(self, key: uuid.UUID, fence: int, owner: str, until: datetime | None) -> str:
+        """Who has the right to write this state, "" if it is whoever writes here. The last three are columns of it."""
+        if self._fence is not None and fence != self._fence:
+            return f"the lease of state {key} was lost: its fence is {fence}, not {self._fence}"
+        if self._fence is None and until is not None and until > timezone.now():
+            return f"state {key} is leased to {owner or 'another writer'} until {until.isoformat()}"
+        return ""
+
     def _append(self, key: uuid.UUID, changes: Changes, on_checkpoint: OnCheckpoint | None) -> Tip:
         events = [event_row(event, changes.base + 1) for event in changes.events]
         tip = Tip()
@@ -73,9 +93,8 @@ class Appender:
             if tip.status != StateStatus.AWAITING and _is_one_step(changes, events):
                 with _said_plainly(key):
                     return self._append_step(key, changes, events[0], tip)
-        with transaction.atomic():
-            with _said_plainly(key):
-                new = self._append_any(key, changes, events, tip)
+        with transaction.atomic(), _said_plainly(key):
+            new = self._append_any(key, changes, events, tip)
             if on_checkpoint is not None and (tip.status == StateStatus.AWAITING or changes.status not in _GOES_ON):
                 on_checkpoint(str(key), changes, new.number, new.digest)
         return new
@@ -170,10 +189,8 @@ class Appender:
         if row is None:
             return StaleWriterError(f"state {key} is gone; these changes follow its checkpoint {changes.base}")
         head, fence, owner, until = row
-        if self._fence is not None and fence != self._fence:
-            return StaleWriterError(f"the lease of state {key} was lost: its fence is {fence}, not {self._fence}")
-        if self._fence is None and until is not None and until > timezone.now():
-            return StaleWriterError(f"state {key} is leased to {owner or 'another writer'} until {until.isoformat()}")
+        if reason := self.why_not_ours(key, fence, owner, until):
+            return StaleWriterError(reason)
         if head == changes.base and head:
             return CorruptStateError(f"state {key} is damaged: its newest checkpoint, {head}, is missing")
         return StaleWriterError(f"state {key} stands at checkpoint {head}; these changes follow {changes.base}")
@@ -188,7 +205,17 @@ def _is_one_step(changes: Changes, events: list[Row]) -> bool:
         and changes.generations is None
         and changes.status in _GOES_ON
         and not refers_to_artifact(events[0])
-        and len(changes.events[0].address) <= _SURELY_SHORT
+        and _is_surely_short(changes.events[0])
+    )
+
+
+def _is_surely_short(event: EventRecord) -> bool:
+    """Whether every column has room for it. What may be too long is looked at closely, the slower way."""
+    return (
+        len(event.address) <= _SURELY_SHORT
+        and len(event.actor) <= _SURELY_SHORT
+        and len(event.fingerprint) <= 64
+        and len(event.event_type) <= 16
     )
 
 

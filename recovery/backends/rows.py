@@ -40,7 +40,21 @@ READ_COLUMNS = tuple(name for name in EVENT_COLUMNS if name not in ("result_arti
 ENTRY_COLUMNS = ("key", "seq", "text", "owner", "artifact", "added_in")
 REF_COLUMNS = ("key", "seq", "artifact_id", "owner", "media_type", "size", "added_in")
 
-_LONGEST = {"address": 1000, "actor": 1000, "owner": 1000, "fingerprint": 64, "media_type": 200, "artifact_id": 200}
+_LONGEST = {
+    "address": 1000,
+    "actor": 1000,
+    "owner": 1000,
+    "event_type": 16,
+    "fingerprint": 64,
+    "media_type": 200,
+    "codec": 16,
+    "artifact": 200,
+    "artifact_id": 200,
+    "result_artifact": 200,
+    "pipeline_name": 200,
+    "tag": 100,
+    "version": 32,
+}
 _STATUSES = {status.value: status for status in ExecutionStatus}
 _WORDS = ("error_type", "error_message", "traceback")
 _LONGEST_ERROR_TYPE = 300

@@ -9,6 +9,7 @@ from django.db import models
 from django.db.models import Q
 
 from recovery.models.state import State, Tag
+from recovery.models.texts import PlainlyRefused
 
 NO_DUE_DATE = datetime(9999, 1, 1, tzinfo=UTC)
 
@@ -74,7 +75,7 @@ class ApprovalRequestQuerySet(models.QuerySet["ApprovalRequest"]):
         )
 
 
-class ApprovalRequest(models.Model):
+class ApprovalRequest(PlainlyRefused):
     """What is asked; immutable once open, but for who holds it and what it came to.
 
     `question` is the engine's encoded `Question`; the columns beside it are what lists, filters and the policy
@@ -175,7 +176,7 @@ class ApprovalRequest(models.Model):
         return str(self.id)[:8]
 
 
-class ProposalVersion(models.Model):
+class ProposalVersion(PlainlyRefused):
     """One version of what would run. Append-only; the newest is what runs. `args` is encoded by the engine;
     `digest` is the SHA-256 of action and args, which a decision names so that A approved never runs B."""
 
@@ -194,7 +195,7 @@ class ProposalVersion(models.Model):
         return f"version {self.number}"
 
 
-class Decision(models.Model):
+class Decision(PlainlyRefused):
     """One act of one actor on a request: a vote, a comment, a refusal too. Append-only.
 
     `payload` is the encoded value that came with it (the edited proposal, the response). `refusal` is empty where
@@ -230,7 +231,7 @@ class Decision(models.Model):
         return f"{self.kind} by {self.actor_name}"
 
 
-class Resolution(models.Model):
+class Resolution(PlainlyRefused):
     """What a request came to. At most one that counts; `answer` is the engine's encoded `Answer`."""
 
     request = models.ForeignKey(ApprovalRequest, on_delete=models.CASCADE, related_name="resolutions")
@@ -257,7 +258,7 @@ class ResumptionQuerySet(models.QuerySet["Resumption"]):
         return self.filter(status__in=Resumption.UNFINISHED, not_before__lte=now)
 
 
-class Resumption(models.Model):
+class Resumption(PlainlyRefused):
     """A job for a worker: start a run, carry a resolution to it, or try again. An outbox row, written in the
     transaction of what caused it; the broker only makes it quick.
 

@@ -2,8 +2,10 @@
 
 from django.db import models
 
+from recovery.models.texts import PlainlyRefused
 
-class AuditEntry(models.Model):
+
+class AuditEntry(PlainlyRefused):
     """One act. `hash` is that of this entry's content and of the entry before; no foreign keys, so that deleting
     a state or a user changes nothing here. `detail` is JSON."""
 

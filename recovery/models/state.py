@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
+from recovery.models.texts import PlainlyRefused
 from rh_agents.core.state_recovery import CURRENT_SCHEMA_VERSION, StateStatus
 
 
@@ -47,7 +48,7 @@ class StateQuerySet(models.QuerySet["State"]):
         return self.defer("input", "output", "custom_data", "resolution_text", "generations").prefetch_related("tags")
 
 
-class State(models.Model):
+class State(PlainlyRefused):
     """One run. `head` is the number of its newest checkpoint; `fence` counts the leases ever taken on it.
 
     `input`, `output` and `custom_data` are encoded by the engine; `error` is what a failed run failed with.

@@ -11,6 +11,9 @@ from django.utils import timezone
 
 from recovery.models import AuditEntry, AuditTail
 
+# A project's own user model may allow longer ones.
+LONGEST_NAME = 200
+
 
 def record(
     action: str,
@@ -31,7 +34,7 @@ def record(
         number=tail.number + 1,
         at=timezone.now(),
         action=action,
-        actor=by.get_username() if by is not None else "",
+        actor=by.get_username()[:LONGEST_NAME] if by is not None else "",
         actor_kind=actor_kind or ("user" if by is not None else "system"),
         channel=channel,
         state_id=state_id,

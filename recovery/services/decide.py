@@ -30,6 +30,7 @@ from rh_agents.core.approvals import Answer, Question, complete_answer
 from rh_agents.core.serialization import encode, to_plain
 
 LONGEST_KEY = 200
+LONGEST_NAME = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,4 +304,5 @@ def _changes(seen: ProposalVersion | None, current: ProposalVersion) -> list[tup
 
 
 def _name(user: Any) -> str:
-    return user.get_full_name() or user.get_username()
+    # First and last name may have 150 characters each.
+    return (user.get_full_name() or user.get_username())[:LONGEST_NAME]

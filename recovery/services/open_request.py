@@ -7,6 +7,7 @@ from typing import Any
 
 from django.utils import timezone
 from pydantic import BaseModel
+from pydantic.errors import PydanticInvalidForJsonSchema
 
 from recovery.errors import InvalidInput
 from recovery.models import ApprovalRequest, Event, ProposalVersion, Risk, State
@@ -18,6 +19,7 @@ from rh_agents.core.serialization import encode
 from rh_agents.core.state_recovery import Changes, EventRecord, StateStatus
 from rh_agents.core.types import ExecutionStatus
 
+LONGEST_ACTION = 300
 RISKS = {"low": Risk.LOW, "medium": Risk.MEDIUM, "high": Risk.HIGH, "critical": Risk.CRITICAL}
 
 
@@ -69,7 +71,7 @@ def _open(state: State, event: EventRecord, number: int, digest: bytes) -> Appro
         reason=question.reason or _reason(question),
         title=question.title,
         message=question.message,
-        action=question.action or _action(question.proposal),
+        action=question.action or _action(question.proposal)[:LONGEST_ACTION],
         effect=question.effect,
         args_schema=_schema(type(question.proposal)) if isinstance(question.proposal, BaseModel) else "",
         response_schema=_schema(question.response_model) if question.response_model else "",
@@ -150,4 +152,8 @@ def _action(proposal: Any) -> str:
 
 
 def _schema(model: type[BaseModel]) -> str:
-    return json.dumps(model.model_json_schema())
+    """Empty where a field's type has no JSON Schema: the form needs none, and the question waits all the same."""
+    try:
+        return json.dumps(model.model_json_schema())
+    except PydanticInvalidForJsonSchema:
+        return ""

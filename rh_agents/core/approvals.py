@@ -1,12 +1,14 @@
 """Asking a person: the question a run asks, the answer it gets back, and the pause in between."""
 
+import json
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Any, Literal
+from datetime import MAXYEAR, MINYEAR, datetime
+from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from rh_agents.core.addressing import check_part
+from rh_agents.core.texts import Text
 
 OfferedKind = Literal["approve", "edit", "respond", "reject", "request_changes"]
 # The last three are made by the system: nobody is offered them.
@@ -14,13 +16,15 @@ DecisionKind = OfferedKind | Literal["expire", "cancel", "supersede"]
 Risk = Literal["low", "medium", "high", "critical"]
 Effect = Literal["read", "write", "irreversible"]
 
+Model = TypeVar("Model", bound=BaseModel)
+
 
 class Choice(BaseModel):
     """One kind of decision that a reviewer is offered, with canned reasons."""
 
     kind: OfferedKind
-    label: str = ""
-    reasons: list[str] = Field(default_factory=list)
+    label: Text = ""
+    reasons: list[Text] = Field(default_factory=list)
     comment_required: bool = False
 
 
@@ -37,17 +41,17 @@ class Question(BaseModel):
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
 
     key: str
-    title: str = Field(min_length=1, max_length=500)
-    message: str = ""
-    reason: str = ""
+    title: Text = Field(min_length=1, max_length=500)
+    message: Text = ""
+    reason: Text = Field(default="", max_length=100)
     proposal: Any = None
-    action: str = ""
+    action: Text = Field(default="", max_length=300)
     editable: frozenset[str] | bool = True
     effect: Effect = "write"
     response_model: type[BaseModel] | None = None
     choices: list[Choice] = Field(default_factory=list)
-    evidence: list[str] = Field(default_factory=list)
-    compare_to: str = ""
+    evidence: list[Text] = Field(default_factory=list)
+    compare_to: Text = ""
     risk: Risk = "medium"
     due_at: datetime | None = None
 
@@ -55,6 +59,18 @@ class Question(BaseModel):
     @classmethod
     def _key_is_an_address_part(cls, key: str) -> str:
         return check_part(key, "key")
+
+    @field_validator("due_at")
+    @classmethod
+    def _due_at_is_a_moment(cls, due_at: datetime | None) -> datetime | None:
+        if due_at is None:
+            return None
+        if due_at.utcoffset() is None:
+            raise ValueError("it has no time zone")
+        # In the first and the last year another time zone's clock may show one that Python cannot write.
+        if not MINYEAR < due_at.year < MAXYEAR:
+            raise ValueError(f"it lies in the year {due_at.year}, which not every clock can show")
+        return due_at
 
     @model_validator(mode="after")
     def _editable_fields_exist(self) -> "Question":
@@ -141,8 +157,38 @@ def complete_answer(question: Question, answer: Answer) -> Answer:
     if answer.kind == "respond":
         if question.response_model is None:
             raise ValueError("nothing was asked for that a response could answer")
-        response = _as_model(question.response_model, answer.response)
+        response = as_model(question.response_model, answer.response)
     return answer.model_copy(update={"proposal": proposal, "response": response, "edited": edited})
+
+
+def as_model(model: type[Model], value: Any) -> Model:
+    """`value` as an instance of `model`: it is one, or it is validated into one as Python values or as JSON.
+
+    Raises:
+        pydantic.ValidationError: it is neither.
+    """
+    if isinstance(value, model):
+        return value
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        # A strict model takes a date as text from JSON, which has no other way to write one, and from nowhere else.
+        text = _json_of(value)
+        if text is None:
+            raise
+        try:
+            return model.model_validate_json(text)
+        except ValidationError as as_json:
+            raise min(error, as_json, key=ValidationError.error_count) from None
+
+
+def _json_of(value: Any) -> str | None:
+    """The JSON text of a value that could have come out of one, else `None`."""
+    try:
+        text = json.dumps(value)
+        return text if json.loads(text) == value else None
+    except (TypeError, ValueError, RecursionError):
+        return None
 
 
 def _edited_proposal(question: Question, edited: Any) -> Any:
@@ -150,7 +196,7 @@ def _edited_proposal(question: Question, edited: Any) -> Any:
     if edited is None:
         raise ValueError("an edit brings the edited proposal")
     if isinstance(before, BaseModel):
-        edited = _as_model(type(before), edited)
+        edited = as_model(type(before), edited)
     if question.editable is True or edited == before:
         return edited
     changed = {
@@ -162,10 +208,6 @@ def _edited_proposal(question: Question, edited: Any) -> Any:
     if fixed or not changed:
         raise ValueError(f"not editable: {', '.join(fixed) or 'the proposal'}")
     return edited
-
-
-def _as_model(model: type[BaseModel], value: Any) -> BaseModel:
-    return value if isinstance(value, model) else model.model_validate(value)
 
 
 def _field(value: Any, name: str) -> Any:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from rh_agents.core.errors import CorruptStateError, IncompatibleVersionError, SerializationError
 from rh_agents.core.serialization import decode
+from rh_agents.core.texts import check_text
 from rh_agents.core.types import ExecutionStatus
 
 CURRENT_SCHEMA_VERSION = "1.0.0"
@@ -48,7 +49,7 @@ class StateMetadata(BaseModel):
     @classmethod
     def _tags_are_words(cls, tags: list[str]) -> list[str]:
         for tag in tags:
-            _check_text(tag, "a tag", 100)
+            check_text(tag, "a tag", 100)
             if not tag.strip():
                 raise ValueError("a tag must not be empty")
         return list(dict.fromkeys(tags))
@@ -56,12 +57,12 @@ class StateMetadata(BaseModel):
     @field_validator("description")
     @classmethod
     def _description_is_text(cls, description: str) -> str:
-        return _check_text(description, "the description", 10_000)
+        return check_text(description, "the description", 10_000)
 
     @field_validator("pipeline_name")
     @classmethod
     def _pipeline_name_is_text(cls, name: str) -> str:
-        return _check_text(name, "the pipeline name", 200)
+        return check_text(name, "the pipeline name", 200)
 
 
 class Write(NamedTuple):
@@ -367,18 +368,6 @@ def major_of(version: str) -> int:
         return int(version.split(".")[0])
     except (ValueError, AttributeError) as error:
         raise CorruptStateError(f"{version!r} is no schema version") from error
-
-
-def _check_text(text: str, what: str, at_most: int) -> str:
-    if "\x00" in text:
-        raise ValueError(f"{what} holds a NUL character")
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise ValueError(f"{what} holds a lone surrogate, which is no text") from error
-    if len(text) > at_most:
-        raise ValueError(f"{what} has {len(text)} characters; at most {at_most} fit")
-    return text
 
 
 def _write_from_list(values: Sequence[Any]) -> Write:

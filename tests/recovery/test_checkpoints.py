@@ -2,6 +2,7 @@
 
 import json
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -369,6 +370,21 @@ def test_a_refused_step_leaves_the_transaction_around_it_usable():
         ({"metadata": StateMetadata.model_construct(tags=["a\x00"])}, r"metadata\.tag holds a NUL"),
         ({"events": [step(1), step(2, "step1::tool_call")]}, r"do not fit what is stored"),
         ({"clock": 2**70}, "cannot be stored|do not fit"),
+        ({"events": [replace(step(1), actor="a" * 1001)]}, r"events\[0\]\.actor has 1001 characters; at most 1000"),
+        ({"events": [replace(step(1), event_type="t" * 17)]}, r"events\[0\]\.event_type has 17 characters; at most 16"),
+        (
+            {"events": [replace(step(1), fingerprint="f" * 65)]},
+            r"events\[0\]\.fingerprint has 65 characters; at most 64",
+        ),
+        (
+            {"events": [replace(step(1), result_text=artifact_reference("i" * 201))]},
+            r"events\[0\]\.result_artifact has 201 characters",
+        ),
+        ({"storage": {"k": Entry(1, artifact_reference("i" * 201))}}, r"storage\['k'\]\.artifact has 201 characters"),
+        ({"resolution_text": "\x00"}, r"changes\.resolution holds a NUL"),
+        ({"version": f"1.{'0' * 40}"}, r"changes\.version has 42 characters; at most 32"),
+        ({"metadata": StateMetadata.model_construct(pipeline_name="p" * 201)}, r"metadata\.pipeline_name has 201"),
+        ({"metadata": StateMetadata.model_construct(tags=["t" * 101])}, r"metadata\.tag has 101 characters"),
     ],
 )
 def test_what_a_database_cannot_hold_is_refused_by_name_and_writes_nothing(what, named):
@@ -377,6 +393,26 @@ def test_what_a_database_cannot_hold_is_refused_by_name_and_writes_nothing(what,
     with pytest.raises(ValueError, match=named):
         backend().append(changes(state_id, 1, **what))
     assert stored(state_id) == before
+
+
+def test_what_the_database_refuses_of_a_request_is_said_plainly_and_writes_nothing():
+    def open_one_without_its_text(*_: object) -> None:
+        State.objects.filter(pk=state_id).update(input=None)
+
+    state_id = saved_state()
+    before = stored(state_id)
+    store = DjangoStateBackend(on_checkpoint=open_one_without_its_text)
+    with pytest.raises(ValueError, match=f"the changes to state {state_id} do not fit what is stored"):
+        store.append(changes(state_id, 1, status=StateStatus.AWAITING))
+    assert stored(state_id) == before
+
+
+def test_the_author_of_a_checkpoint_is_as_much_of_the_name_as_fits():
+    state_id = new_id()
+    backend(author="a" * 200).append(changes(state_id, 0))
+    assert Checkpoint.objects.get(state_id=state_id).author == "a" * 150
+    with pytest.raises(ValueError, match=r"the backend\.author holds a NUL"):
+        backend(author="\x00")
 
 
 def test_a_time_without_a_zone_is_refused():

@@ -1,10 +1,10 @@
 """Asking a person: a run pauses and goes on with the answer."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from rh_agents import (
     AddressNotFoundError,
@@ -18,7 +18,7 @@ from rh_agents import (
     StateMetadata,
     StateStatus,
 )
-from rh_agents.core.approvals import Choice
+from rh_agents.core.approvals import Choice, complete_answer
 from rh_agents.core.runner import RunOutcome, run_pipeline
 from tests.rh_agents.refunds import Refund, asks, refund_question
 from tests.rh_agents.runs import NO, YES, Calls, Kept, addresses, run
@@ -221,6 +221,72 @@ def test_a_question_that_makes_no_sense_is_refused(fields: Any) -> None:
 def test_a_decision_of_the_system_is_offered_to_nobody(kind: Any) -> None:
     with pytest.raises(ValidationError, match="'approve', 'edit', 'respond', 'reject' or 'request_changes'"):
         Choice(kind=kind)
+
+
+@pytest.mark.parametrize(
+    ("fields", "error"),
+    [
+        ({"title": "a\x00b"}, r"title\n.*holds a NUL character"),
+        ({"title": "t" * 501}, r"title\n.*at most 500 characters"),
+        ({"message": "\x00"}, r"message\n.*holds a NUL character"),
+        ({"message": "\ud800"}, r"message\n.*(unicode|lone surrogate)"),
+        ({"reason": "r" * 101}, r"reason\n.*at most 100 characters"),
+        ({"action": "a" * 301}, r"action\n.*at most 300 characters"),
+        ({"compare_to": "\x00"}, r"compare_to\n.*holds a NUL character"),
+        ({"evidence": ["fine", "\x00"]}, r"evidence\.1\n.*holds a NUL character"),
+        ({"choices": [{"kind": "approve", "label": "\x00"}]}, r"choices\.0\.label\n.*holds a NUL character"),
+        ({"choices": [{"kind": "approve", "reasons": ["\x00"]}]}, r"choices\.0\.reasons\.0\n.*holds a NUL"),
+        ({"due_at": datetime(2026, 11, 23)}, r"due_at\n.*has no time zone"),
+        ({"due_at": datetime(9999, 12, 31, 23, tzinfo=timezone(timedelta(hours=-5)))}, r"due_at\n.*in the year 9999"),
+        ({"due_at": datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=5)))}, r"due_at\n.*in the year 1,"),
+    ],
+)
+def test_what_no_store_can_hold_is_refused_where_it_is_asked_and_the_field_is_named(fields: Any, error: str) -> None:
+    with pytest.raises(ValidationError, match=error):
+        Question(**{"key": "refund", "title": "Refund?", **fields})
+
+
+def test_the_longest_texts_and_the_last_moment_are_taken() -> None:
+    due = datetime(9998, 12, 31, 23, tzinfo=timezone(timedelta(hours=-12)))
+    asked = Question(key="k", title="t" * 500, message="m" * 100_000, reason="r" * 100, action="ä" * 300, due_at=due)
+    assert (len(asked.title), len(asked.reason), len(asked.action), asked.due_at) == (500, 100, 300, due)
+
+
+class Appointment(BaseModel):
+    """Strict: in Python only a datetime is one, in JSON a text has to do."""
+
+    model_config = ConfigDict(strict=True)
+
+    at: datetime
+    guests: tuple[str, ...] = ()
+    seats: int = 1
+
+
+def answered_by(edited: Any) -> Any:
+    asked = Question(key="k", title="?", proposal=Appointment(at=datetime(2026, 1, 1, tzinfo=UTC)))
+    return complete_answer(asked, Answer(kind="edit", proposal=edited)).proposal
+
+
+def test_a_strict_model_takes_json_and_python_each_by_its_own_rules() -> None:
+    wanted = Appointment(at=datetime(2026, 2, 1, tzinfo=UTC), guests=("Ada",), seats=2)
+    assert answered_by({"at": "2026-02-01T00:00:00Z", "guests": ["Ada"], "seats": 2}) == wanted
+    assert answered_by({"at": datetime(2026, 2, 1, tzinfo=UTC), "guests": ("Ada",), "seats": 2}) == wanted
+
+
+@pytest.mark.parametrize(
+    ("edited", "places"),
+    [
+        ({"at": "2026-02-01T00:00:00Z", "seats": "2"}, [("seats",)]),
+        ({"at": "never", "seats": 2}, [("at",)]),
+        ({"at": datetime(2026, 2, 1), "guests": ["Ada"]}, [("guests",)]),
+        ({"at": "2026-02-01T00:00:00Z", "guests": ("Ada",)}, [("at",)]),
+        ("text", [()]),
+    ],
+)
+def test_a_strict_model_refuses_what_is_neither_and_says_where(edited: Any, places: Any) -> None:
+    with pytest.raises(ValidationError) as refused:
+        answered_by(edited)
+    assert [one["loc"] for one in refused.value.errors()] == places
 
 
 def test_a_pause_by_hand_waits_and_the_resolution_takes_the_run_on(kept: Kept, calls: Calls) -> None:
