@@ -7,8 +7,8 @@ A pipeline is an async function in the `pipelines.py` of any installed app:
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from inspect import cleandoc, iscoroutinefunction
+from dataclasses import dataclass, field
+from inspect import cleandoc, iscoroutinefunction, unwrap
 from typing import Any
 
 from django.utils.module_loading import autodiscover_modules
@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 from recovery.errors import UnknownPipeline
 from rh_agents.core.addressing import check_part
+from rh_agents.core.texts import check_text
 
 Function = Callable[[Any, Any], Awaitable[Any]]
 
@@ -31,6 +32,8 @@ class Pipeline:
     title: str
     description: str
     version: str
+    # What its module was imported with: another one when the module is imported anew.
+    module_spec: Any = field(default=None, repr=False, compare=False)
 
 
 _registry: dict[str, Pipeline] = {}
@@ -47,31 +50,59 @@ def pipeline(
     """Register an async function as a pipeline. Its docstring is the description unless one is given.
 
     Raises:
-        ValueError: the name is taken by another function, or the function is not async.
+        ValueError: the name is taken by another function, the function is not async, or a text is one that could not
+            be stored.
     """
     check_part(name, "pipeline name")
     if not version:
         raise ValueError(f"the pipeline {name!r} needs a version")
+    check_text(name, f"the pipeline name {name!r:.80}", 200)
+    check_text(version, f"the version of the pipeline {name!r}", 64)
+    check_text(title, f"the title of the pipeline {name!r}", 200)
 
     def register(function: Function) -> Function:
         if not iscoroutinefunction(function):
             raise ValueError(f"the pipeline {name!r} must be an async function")
-        known = _registry.get(name)
-        if known is not None and known.function.__module__ != function.__module__:
-            raise ValueError(
-                f"two pipelines are named {name!r}: in {known.function.__module__} and {function.__module__}"
-            )
-        _registry[name] = Pipeline(
+        registered = Pipeline(
             name=name,
             function=function,
             input_model=input_model,
             title=title or name.replace("_", " ").replace("-", " ").capitalize(),
-            description=description or cleandoc(function.__doc__ or ""),
+            description=check_text(
+                description or cleandoc(function.__doc__ or ""), f"the description of the pipeline {name!r}"
+            ),
             version=version,
+            module_spec=getattr(unwrap(function), "__globals__", {}).get("__spec__"),
         )
+        known = _registry.get(name)
+        if known is not None and not _is_again(known, registered):
+            raise ValueError(
+                f"two pipelines are named {name!r}: {_label(known.function)} and {_label(registered.function)}"
+            )
+        _registry[name] = registered
         return function
 
     return register
+
+
+def _is_again(known: Pipeline, new: Pipeline) -> bool:
+    """Whether `new` is the pipeline that was `known`, out of a module that was imported anew or a function that was
+    called again: what autoreload and tests do."""
+    if known.function is new.function:
+        return True
+    if known.function.__module__ != new.function.__module__:
+        return False
+    return known.module_spec is not new.module_spec or _place(known.function) == _place(new.function)
+
+
+def _place(function: Function) -> tuple[str, int]:
+    code = getattr(unwrap(function), "__code__", None)
+    return getattr(function, "__qualname__", ""), getattr(code, "co_firstlineno", 0)
+
+
+def _label(function: Function) -> str:
+    name, line = _place(function)
+    return f"{function.__module__}.{name} (line {line})"
 
 
 def get(name: str) -> Pipeline:
