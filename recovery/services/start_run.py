@@ -12,6 +12,7 @@ from recovery import dispatch, pipelines
 from recovery.errors import InvalidInput
 from recovery.models import Resumption, State, Tag
 from recovery.services import audit
+from rh_agents.core.approvals import as_model
 from rh_agents.core.errors import SerializationError
 from rh_agents.core.serialization import encode
 from rh_agents.core.state_recovery import StateMetadata
@@ -33,7 +34,8 @@ def start_run(
 
     Raises:
         UnknownPipeline: none is registered under that name.
-        InvalidInput: the input, the description or a tag does not validate; nothing was started.
+        InvalidInput: the input, the description or a tag does not validate, or the `state_id` is that of another
+            run; nothing was started.
     """
     pipeline = pipelines.get(pipeline_name)
     validated = _validated(pipeline.input_model, input_data)
@@ -62,15 +64,16 @@ def start_run(
         first = State.objects.filter(pk=state.pk).first()
         if first is None:
             raise
+        if (first.pipeline, first.started_by_id, first.input) != (state.pipeline, state.started_by_id, state.input):
+            # Whose it is and what it is about is nobody's business here.
+            raise InvalidInput({"state_id": ["There is a run of this id, and it is not this one."]}) from None
         return first
     return state
 
 
 def _validated(model: type[BaseModel], input_data: Any) -> BaseModel:
-    if isinstance(input_data, model):
-        return input_data
     try:
-        return model.model_validate(input_data)
+        return as_model(model, input_data)
     except ValidationError as error:
         errors: dict[str, list[str]] = {}
         for one in error.errors(include_url=False):

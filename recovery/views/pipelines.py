@@ -25,6 +25,7 @@ RECENT_ON_PANEL = 3
 RECENT_ON_PAGE = 15
 COUNT_AT_MOST = 10_000
 TAGS_AT_MOST = 20
+_SENT_BEFORE = "This form was sent before, with another input. Send it again to start one more run."
 
 
 class AboutForm(forms.Form):
@@ -119,6 +120,9 @@ def show_pipeline(request: PageRequest, name: str) -> HttpResponse:
         )
     except InvalidInput as invalid:
         refused = replace(entered, refused=invalid.errors)
+        if "state_id" in invalid.errors:
+            # The form was sent before, as it was then (somebody came back to it and changed it): this is a new run.
+            refused = replace(refused, state_id=uuid.uuid4(), refused={"": [_SENT_BEFORE]})
         return _page(request, pipeline, refused, reason, status=422)
     if wants_part(request):
         return HttpResponseClientRedirect(reverse("recovery:state", args=[state.pk]))

@@ -3,6 +3,7 @@
 import io
 import json
 import sys
+import uuid
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from django.conf import settings
 from django.core.management import CommandError, call_command
 
 from recovery.errors import InvalidInput
+from recovery.management.commands import start_samples
 from recovery.models import ApprovalRequest, AuditEntry, Resumption, State
 from recovery.services.start_run import start_run
 from rh_agents.core.serialization import decode
@@ -106,6 +108,30 @@ def test_an_input_that_no_database_holds_is_refused_or_kept_whole(text):
         assert decode(state.input).order == text
 
 
+def test_the_same_start_sent_twice_is_one_run(ada):
+    first = start_run("test-refund", ORDER, by=ada, state_id=uuid.uuid4())
+    again = start_run("test-refund", RefundInput(**ORDER), by=ada, description="Twice", state_id=first.pk)
+    assert (again, again.description) == (first, "Refund")
+    assert (State.objects.count(), Resumption.objects.count(), AuditEntry.objects.count()) == (1, 1, 1)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"pipeline_name": "test-gates"}, {"by": None}, {"input_data": ORDER | {"amount": "1"}}],
+    ids=["pipeline", "person", "input"],
+)
+def test_the_id_of_another_run_is_refused_and_nothing_is_started(ada, other):
+    start = {"pipeline_name": "test-refund", "input_data": ORDER, "by": ada}
+    taken = start_run(**start).pk
+    with pytest.raises(InvalidInput, match="state_id: There is a run of this id, and it is not this one"):
+        start_run(**start | other, state_id=taken)
+    assert (State.objects.get().pipeline, Resumption.objects.count(), AuditEntry.objects.count()) == (
+        "test-refund",
+        1,
+        1,
+    )
+
+
 def test_the_samples_start_and_both_wait_in_the_inbox(capsys):
     call_command("start_samples")
     states = {state.pipeline: work(state.pk) for state in State.objects.all()}
@@ -114,6 +140,27 @@ def test_the_samples_start_and_both_wait_in_the_inbox(capsys):
     assert ("release-notes" in states) == (Path(settings.BASE_DIR) / ".git").exists()
     assert {state.status for state in states.values()} == {"awaiting"}
     assert ApprovalRequest.objects.open().count() == len(states)
+
+
+def test_samples_that_were_interrupted_are_started_by_the_next_try(monkeypatch):
+    """A process that is killed between two commits runs nothing that could take the first back."""
+
+    class Killed(BaseException):
+        pass
+
+    def start_only_one(name, *arguments, **options):
+        if State.objects.exists():
+            raise Killed
+        return start_run(name, *arguments, **options)
+
+    monkeypatch.setattr(start_samples, "read_commits", lambda *arguments, **options: [])
+    with monkeypatch.context() as killed:
+        killed.setattr(start_samples, "start_run", start_only_one)
+        with pytest.raises(Killed):
+            call_command("start_samples")
+    assert_nothing_started()
+    call_command("start_samples")
+    assert sorted(State.objects.values_list("pipeline", flat=True)) == ["release-notes", "table-load"]
 
 
 def assert_nothing_started() -> None:

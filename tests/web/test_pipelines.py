@@ -144,6 +144,23 @@ def test_the_same_form_sent_twice_starts_one_run(browser):
     assert State.objects.count() == Resumption.objects.count() == AuditEntry.objects.count() == 1
 
 
+def test_a_form_that_was_sent_and_then_changed_starts_one_more_run_when_it_is_sent_again(browser):
+    form = panel(read(browser.get(URL)), "Start a run").one("form")
+    sent = FILLED | {"state_id": form.one("input", name="state_id").attrs["value"]}
+    browser.post(URL, sent)
+    changed = sent | {"input.amount": "7"}
+    answer = browser.post(URL, changed)
+    page = panel(read(answer), "Start a run")
+    assert answer.status_code == 422
+    assert page.one("div", role="alert").text == (
+        "Nothing was started. This form was sent before, with another input. Send it again to start one more run."
+    )
+    assert State.objects.count() == 1
+    new_id = page.one("form").one("input", name="state_id").attrs["value"]
+    assert browser.post(URL, changed | {"state_id": new_id}).status_code == 302
+    assert decode(State.objects.get(pk=new_id).input).amount == Decimal("7")
+
+
 @pytest.mark.parametrize("state_id", ["", "x", "\x00"])
 def test_a_form_whose_id_was_meddled_with_starts_a_run_of_its_own(browser, state_id):
     assert browser.post(URL, FILLED | {"state_id": state_id}).status_code == 302

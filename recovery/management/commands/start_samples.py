@@ -5,6 +5,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
 
 from recovery.demo.git_history import HistoryError, read_commits
 from recovery.demo.orders import ROWS, write_orders
@@ -19,24 +20,32 @@ class Command(BaseCommand):
         orders = Path(settings.VAR_DIR) / "samples" / "orders.csv"
         if not orders.exists():
             write_orders(orders)
+        has_history = self._has_history()
         try:
-            start_run(
-                "table-load",
-                {"file": str(orders)},
-                description=f"Load {ROWS:,} sample orders".replace(",", " "),
-                tags=["sample", "orders"],
-                channel="command",
-            )
-            self._start_release_notes()
+            # All or none: `manage.py run` starts them once, and a half would never be made whole.
+            with transaction.atomic():
+                start_run(
+                    "table-load",
+                    {"file": str(orders)},
+                    description=f"Load {ROWS:,} sample orders".replace(",", " "),
+                    tags=["sample", "orders"],
+                    channel="command",
+                )
+                if has_history:
+                    start_run(
+                        "release-notes",
+                        {},
+                        description="Release notes of this project",
+                        tags=["sample", "docs"],
+                        channel="command",
+                    )
         except UnknownPipeline as error:
             raise CommandError(f"{error}. The samples are off: set RECOVERY_SAMPLES=1.") from error
 
-    def _start_release_notes(self) -> None:
+    def _has_history(self) -> bool:
         try:
             read_commits(Path(settings.BASE_DIR), "", "HEAD", at_most=1)
         except HistoryError as error:
             self.stderr.write(f"The release notes sample needs a git repository with commits: {error}")
-            return
-        start_run(
-            "release-notes", {}, description="Release notes of this project", tags=["sample", "docs"], channel="command"
-        )
+            return False
+        return True
