@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,11 @@ from typing import Any
 from django.conf import settings
 from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage, storages
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
+from recovery.backends.rows import check_texts
 from recovery.backends.sql import BATCH
 from recovery.backends.threads import callable_on_a_loop
 from recovery.models import Artifact, ArtifactRef, Event, StorageEntry
@@ -40,6 +41,7 @@ class DjangoArtifactBackend(ArtifactBackend):
     def save_encoded(self, artifact_id: str, codec: str, payload: bytes, media_type: str = "") -> bool:
         """See `ArtifactBackend.save_encoded`. The file is on the disk before the row is."""
         _check(artifact_id)
+        check_texts((codec, media_type[:200]), ("codec", "media_type"), f"artifact {artifact_id!r}")
         digest = hashlib.sha256(payload).hexdigest()
         row = Artifact(
             pk=artifact_id, sha256=digest, media_type=media_type[:200], codec=codec, size=len(payload), file_name=""
@@ -47,10 +49,12 @@ class DjangoArtifactBackend(ArtifactBackend):
         if len(payload) <= settings.RECOVERY["ARTIFACT_INLINE_BYTES"]:
             row.inline = payload
         held = Artifact.objects.filter(pk=artifact_id, codec=codec, sha256=digest)
-        if _is_whole(held.defer("inline").first()) and held.update(
-            last_saved_at=timezone.now(), media_type=row.media_type
-        ):
-            return True
+        found = held.defer("inline").first()
+        if found is not None and _is_whole(found):
+            # The very row that was found: one that was made since may be younger than the time that is written here.
+            same = held.filter(created_at=found.created_at)
+            if same.update(last_saved_at=_saved_again(found), media_type=row.media_type):
+                return True
         if row.inline is None:
             row.file_name = _write_file(artifact_id, digest, payload)
         _write_row(row)
@@ -92,14 +96,16 @@ class DjangoArtifactBackend(ArtifactBackend):
         return Artifact.objects.filter(pk=_check(artifact_id)).values_list("size", flat=True).first()
 
 
-def delete_unshared(artifact_ids: Collection[str], not_saved_since: datetime) -> int:
-    """Delete those of `artifact_ids` that nothing refers to; how many. One that somebody saved again after
-    `not_saved_since` is left alone: its new owner may be about to refer to it."""
+def delete_unshared(artifact_ids: Collection[str]) -> int:
+    """Delete those of `artifact_ids`, which a deleted state referred to, that nothing refers to any more; how many.
+
+    One that somebody saved again a short while ago is left alone: they may be about to refer to it.
+    """
     ids, deleted = sorted(artifact_ids), 0
     for start in range(0, len(ids), BATCH):
-        unshared = Artifact.objects.filter(
-            pk__in=ids[start : start + BATCH], last_saved_at__lte=not_saved_since
-        ).exclude(
+        unshared = Artifact.objects.at_rest().filter(pk__in=ids[start : start + BATCH])
+        # Having waited for a row that somebody saved, PostgreSQL looks again whether it is at rest.
+        unshared = unshared.exclude(
             Exists(ArtifactRef.objects.filter(artifact_id=OuterRef("pk")))
             | Exists(Event.objects.filter(result_artifact=OuterRef("pk")))
             | Exists(StorageEntry.objects.filter(artifact=OuterRef("pk")))
@@ -112,9 +118,11 @@ def _check(artifact_id: str) -> str:
     return check_id(artifact_id, "artifact id")
 
 
-def _is_whole(held: Artifact | None) -> bool:
-    if held is None:
-        return False
+def _saved_again(held: Artifact) -> datetime:
+    return max(timezone.now(), held.created_at + timedelta(microseconds=1))
+
+
+def _is_whole(held: Artifact) -> bool:
     if not held.file_name:
         return True
     storage = storages["artifacts"]
@@ -136,18 +144,36 @@ def _write_file(artifact_id: str, digest: str, payload: bytes) -> str:
 
 def _write_row(row: Artifact) -> None:
     """Insert it, or replace what the id held before."""
-    columns = ["sha256", "media_type", "codec", "size", "inline", "file_name", "last_saved_at"]
+    if _replace_row(row):
+        return
+    try:
+        with transaction.atomic():
+            row.save(force_insert=True)
+    except IntegrityError:
+        # Somebody else saved it first, just now.
+        if not _replace_row(row):
+            raise
+
+
+def _replace_row(row: Artifact) -> bool:
+    """`False`: there is none of that id."""
+    columns = ("sha256", "media_type", "codec", "size", "inline", "file_name")
     with transaction.atomic():
-        before = Artifact.objects.filter(pk=row.pk).values_list("file_name", flat=True).first()
-        Artifact.objects.bulk_create([row], update_conflicts=True, unique_fields=["id"], update_fields=columns)
-        if before and before != row.file_name:
-            transaction.on_commit(lambda: _delete_file(row.pk, before))
+        held = Artifact.objects.select_for_update().defer("inline").filter(pk=row.pk).first()
+        if held is None:
+            return False
+        written = {name: getattr(row, name) for name in columns}
+        Artifact.objects.filter(pk=row.pk).update(**written, last_saved_at=_saved_again(held))
+        if held.file_name and held.file_name != row.file_name:
+            transaction.on_commit(lambda: _delete_file(row.pk, held.file_name))
+    return True
 
 
 def _delete(artifacts: QuerySet[Artifact]) -> int:
     """Delete the rows, and then their files; how many rows there were."""
     with transaction.atomic():
-        found = list(artifacts.select_for_update().values_list("pk", "file_name"))
+        # In one order, so that two who delete cannot wait for each other.
+        found = list(artifacts.order_by("pk").select_for_update().values_list("pk", "file_name"))
         Artifact.objects.filter(pk__in=[pk for pk, _ in found]).delete()
         for pk, name in found:
             if name:

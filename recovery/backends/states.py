@@ -13,6 +13,7 @@ from recovery.backends.rows import state_uuid
 from recovery.backends.sql import BATCH
 from recovery.backends.threads import callable_on_a_loop
 from recovery.models import ArtifactRef, Checkpoint, Event, State, StorageEntry
+from rh_agents.core.errors import StaleWriterError
 from rh_agents.core.state_backend import StateBackend
 from rh_agents.core.state_recovery import Changes, StateSnapshot, StateStatus, check_version
 
@@ -103,19 +104,26 @@ class DjangoStateBackend(StateBackend):
 
     @callable_on_a_loop
     def delete_state(self, state_id: str) -> bool:
-        """See `StateBackend.delete_state`. Artifacts that nothing else refers to go with it; its audit stays."""
+        """See `StateBackend.delete_state`. Artifacts that nothing else refers to go with it; its audit stays.
+
+        Raises:
+            StaleWriterError: somebody else holds its lease; nothing was deleted.
+        """
         key = state_uuid(state_id)
         with transaction.atomic():
-            updated_at = State.objects.select_for_update().filter(pk=key).values_list("updated_at", flat=True).first()
-            if updated_at is None:
+            held = State.objects.select_for_update().filter(pk=key).values_list("fence", "lease_owner", "lease_until")
+            row = held.first()
+            if row is None:
                 return False
+            if reason := self._appender.why_not_ours(key, *row):
+                raise StaleWriterError(reason)
             artifacts = _artifacts_of(key)
             _delete_rows(Event, key, "position")
             _delete_rows(StorageEntry, key, "pk")
             _delete_rows(ArtifactRef, key, "pk")
             _delete_rows(Checkpoint, key, "number")
             State.objects.filter(pk=key).delete()
-            delete_unshared(artifacts, not_saved_since=updated_at)
+            delete_unshared(artifacts)
         self._appender.forget(key)
         return True
 

@@ -1,5 +1,9 @@
 """Artifacts: large or binary values, kept once by content, and what refers to them."""
 
+from datetime import timedelta
+from typing import Self
+
+from django.conf import settings
 from django.core.files.storage import storages
 from django.db import models
 from django.db.models import F, Q
@@ -9,11 +13,22 @@ from recovery.models.checkpoint import LogQuerySet
 from recovery.models.state import State
 
 
+class ArtifactQuerySet(models.QuerySet["Artifact"]):
+    def at_rest(self) -> Self:
+        """Those that nobody is about to refer to, if somebody ever did: saved once only, or not within the grace.
+
+        Whoever refers to an artifact has saved it a moment before, in a transaction of its own.
+        """
+        since = timezone.now() - timedelta(seconds=settings.RECOVERY["ARTIFACT_GRACE_S"])
+        return self.filter(Q(last_saved_at__lte=F("created_at")) | Q(last_saved_at__lte=since))
+
+
 class Artifact(models.Model):
     """One value by its content: `codec` says how `payload` is read back, `sha256` is that of the payload.
 
     Small payloads stand in `inline`; larger ones are the file `file_name` of `STORAGES["artifacts"]`. Saving the same
-    content again moves `last_saved_at` alone: whoever saved it is about to refer to it.
+    content again moves `last_saved_at` alone, which is then later than `created_at` whatever the clocks say: see
+    `at_rest`.
     """
 
     id = models.CharField(primary_key=True, max_length=200)
@@ -25,6 +40,8 @@ class Artifact(models.Model):
     file_name = models.CharField(max_length=255, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     last_saved_at = models.DateTimeField(default=timezone.now)
+
+    objects = ArtifactQuerySet.as_manager()
 
     class Meta:
         constraints = [

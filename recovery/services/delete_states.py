@@ -19,7 +19,7 @@ PREVIEW_AT_MOST = 100
 
 
 class Going(NamedTuple):
-    """How much goes with some states. `artifacts` are those that no other state refers to."""
+    """How much goes with some states. `artifacts` are those that no other state refers to or may be about to."""
 
     states: int
     steps: int
@@ -98,7 +98,7 @@ def _unshared_count(ids: Sequence[uuid.UUID]) -> int:
         owned.update(rows.values_list(column, flat=True).distinct().iterator())
     count = 0
     for batch in _batches(sorted(owned)):
-        unshared = Artifact.objects.filter(pk__in=batch)
+        unshared = Artifact.objects.at_rest().filter(pk__in=batch)
         for model, column in references:
             others = model.objects.filter(**{column: OuterRef("pk")}).exclude(state_id__in=ids)
             unshared = unshared.exclude(Exists(others))

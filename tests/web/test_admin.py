@@ -400,7 +400,7 @@ def test_the_chosen_states_are_deleted_together_with_one_audit_entry_each(browse
 def test_the_file_of_an_artifact_goes_with_the_last_state_that_uses_it(
     browser, run_until_it_waits, settings, django_capture_on_commit_callbacks
 ):
-    settings.RECOVERY = {**settings.RECOVERY, "ARTIFACT_INLINE_BYTES": 0}
+    settings.RECOVERY = {**settings.RECOVERY, "ARTIFACT_INLINE_BYTES": 0, "ARTIFACT_GRACE_S": 0}
     states = [run_until_it_waits(), run_until_it_waits()]
     name = Artifact.objects.get().file_name
     for state, is_there in zip(states, (True, False), strict=True):
