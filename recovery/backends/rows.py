@@ -34,6 +34,7 @@ EVENT_COLUMNS = (
     "traceback",
     "wrote",
     "overlapped",
+    "lanes",
     "added_in",
 )
 READ_COLUMNS = tuple(name for name in EVENT_COLUMNS if name not in ("result_artifact", "size", "added_in"))
@@ -103,6 +104,7 @@ def event_row(event: EventRecord, number: int) -> Row:
         traceback,
         wrote,
         event.overlapped,
+        event.lanes,
         number,
     )
 
@@ -134,6 +136,7 @@ def event_records(rows: Iterable[Sequence[Any]], state_id: uuid.UUID) -> list[Ev
             traceback,
             wrote,
             overlapped,
+            lanes,
         ) in rows:
             record = EventRecord(
                 position=position,
@@ -151,6 +154,7 @@ def event_records(rows: Iterable[Sequence[Any]], state_id: uuid.UUID) -> list[Ev
                 error_message=error_message,
                 traceback=traceback,
                 overlapped=overlapped,
+                lanes=lanes,
             )
             if wrote:
                 _read_wrote(record, wrote)

@@ -28,7 +28,8 @@ class Event(models.Model):
 
     `result` is the encoded value, or a reference to the artifact `result_artifact` when it is large; `size` is in
     bytes. `started_at` is seconds since the epoch, `duration_s` seconds. `wrote` is the JSON of what the step put
-    into storage and artifacts, so that it can be undone. `overlapped`: a sibling of the same name ran beside it.
+    into storage and artifacts, so that it can be undone. `overlapped`: a sibling of the same name ran beside it; `lanes`:
+    which task called it.
     """
 
     class Kind(models.TextChoices):
@@ -58,6 +59,7 @@ class Event(models.Model):
     traceback = models.TextField(blank=True)
     wrote = models.TextField(blank=True)
     overlapped = models.BooleanField(default=False)
+    lanes = models.TextField(blank=True)
     added_in = models.PositiveIntegerField()
     removed_in = models.PositiveIntegerField(null=True, blank=True)
 

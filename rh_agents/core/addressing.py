@@ -15,11 +15,13 @@ _BRANCHES_AND_NUMBER = re.compile(r"(\[[0-9]+\])*(#[0-9]+)?")
 
 
 class Address(NamedTuple):
-    """A step's address, the path that the steps inside of it begin with, and the address of its first namesake."""
+    """A step's address, the path that the steps inside of it begin with, the address of its first namesake, and the
+    lane of the task that calls it (see `lanes`)."""
 
     text: str
     path: tuple[str, ...]
     base: str
+    lane: str = ""
 
 
 def check_part(part: str, what: str = "name") -> str:

@@ -49,7 +49,15 @@ class Attempt:
         self.actor = event.actor
         self.event_type = event.event_type
         self.call = call
-        self.frame = Frame(state, address.path, address.text, parent.scope, parent, state.generation_of(address.text))
+        self.frame = Frame(
+            state,
+            address.path,
+            address.text,
+            parent.scope,
+            parent,
+            state.generation_of(address.text),
+            parent.lanes_of(address, call.fingerprint),
+        )
         self.position = state.tick()
         self.started_at = time.time()
         self.began = time.perf_counter()
@@ -114,6 +122,7 @@ class Attempt:
             execution_time=time.perf_counter() - self.began,
             fingerprint=self.call.fingerprint,
             overlapped=self.call.is_overlapped,
+            lanes=self.frame.lanes,
         )
 
 

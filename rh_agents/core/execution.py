@@ -103,7 +103,7 @@ class ExecutionState(StoppingState):
             StaleWriterError: somebody else has the state by now.
         """
         frame = self.current_frame()
-        address = frame.allot(event.stem, event.event_type)
+        address = frame.allot(event.stem, event.event_type, input_data)
         event.address = address.text
         self.check_boundary(frame)
         self._reached.add(address.text)

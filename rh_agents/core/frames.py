@@ -8,6 +8,8 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from rh_agents.core.addressing import Address, join
+from rh_agents.core.lanes import Numbers, RecordedCalls, described, lane_in
+from rh_agents.core.serialization import fingerprint
 
 if TYPE_CHECKING:
     from rh_agents.core.execution import ExecutionState
@@ -46,14 +48,19 @@ class Frame:
         "address",
         "branch",
         "calls",
+        "depth",
         "generation",
         "is_over",
         "is_rerun",
         "is_stopped",
+        "lane_before",
+        "lanes",
+        "numbers",
         "owners",
         "parent",
         "path",
         "scope",
+        "spawned",
         "state",
         "step",
         "writes",
@@ -67,6 +74,7 @@ class Frame:
         scope: PauseScope,
         parent: "Frame | None" = None,
         generation: int = 1,
+        lanes: str = "",
     ) -> None:
         self.state = state
         self.path = path
@@ -74,12 +82,17 @@ class Frame:
         self.scope = scope
         self.parent = parent
         self.generation = generation
+        self.lanes = lanes
+        self.lane_before = ""
+        self.depth: int = 0 if parent is None else parent.depth + 1
         self.branch = ""
         self.step = self
         self.is_over = False
         self.is_rerun = False
         self.is_stopped = False
         self.calls: dict[str, int] = {}
+        self.spawned: dict[str, int] = {}
+        self.numbers: dict[str, Numbers | None] = {}
         self.owners: dict[tuple[str, ...], str] = {}
         self.active: dict[str, list[Any]] = {}
         self.writes: dict[tuple[bool, str], Any] | None = None
@@ -88,8 +101,10 @@ class Frame:
         """The frame of one branch of a `parallel` inside of this one."""
         frame = Frame(self.state, self.path, self.address, PauseScope(self.scope), self, self.generation)
         frame.branch = f"{self.branch}[{index}]"
-        frame.step = self.step
+        frame.step, frame.depth, frame.lanes = self.step, self.depth, self.lanes
+        frame.lane_before = lane_in(self)
         frame.calls, frame.owners, frame.active = self.calls, self.owners, self.active
+        frame.numbers = self.numbers
         return frame
 
     def callers(self) -> list[tuple[str, ...]]:
@@ -109,14 +124,19 @@ class Frame:
             frame.is_stopped = True
             frame = frame.parent
 
-    def allot(self, stem: Sequence[str], event_type: str, *, may_call: bool = True) -> Address:
+    def allot(self, stem: Sequence[str], event_type: str, input_data: Any = None, *, may_call: bool = True) -> Address:
         """Where the next call of `stem` stands here. `may_call`: it can have steps of its own inside."""
         if self.branch:
             stem = (stem[0] + self.branch, *stem[1:])
         path = (*self.path, *stem)
         base = join(path, event_type)
-        number = self.calls.get(base, 0) + 1
-        self.calls[base] = number
+        lane = lane_in(self)
+        recorded = self.state.recorded_calls
+        if recorded is None:
+            number = self.calls.get(base, 0) + 1
+            self.calls[base] = number
+        else:
+            number = self._number_in(recorded, path, base, event_type, lane, input_data)
         text = base
         if number > 1:
             text = join(path, event_type, number)
@@ -124,7 +144,22 @@ class Frame:
         # An agent and a tool of one name have steps of their own: those of the second carry its type in their path.
         if may_call and self.owners.setdefault(path, event_type) != event_type:
             path = (*path[:-1], f"{path[-1]}({event_type})")
-        return Address(text, path, base)
+        return Address(text, path, base, lane)
+
+    def lanes_of(self, address: Address, fingerprint: str) -> str:
+        """For the record of the call at `address`, see `EventRecord.lanes`."""
+        return f"{self.lanes}{described(self.depth, address.lane, fingerprint)}" if address.lane else self.lanes
+
+    def _number_in(
+        self, recorded: RecordedCalls, path: tuple[str, ...], base: str, event_type: str, lane: str, input_data: Any
+    ) -> int:
+        if base not in self.numbers:
+            self.numbers[base] = recorded.of(path, event_type)
+        numbers = self.numbers[base]
+        if numbers is not None:
+            return numbers.next(lane, fingerprint(input_data))
+        self.calls[base] = self.calls.get(base, 0) + 1
+        return self.calls[base]
 
 
 current_frame: ContextVar[Frame | None] = ContextVar("rh_agents_frame", default=None)

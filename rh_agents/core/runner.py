@@ -10,7 +10,8 @@ from weakref import WeakSet
 
 from rh_agents.core.errors import RunAbortedError, RunCancelledError
 from rh_agents.core.execution import ExecutionState
-from rh_agents.core.frames import Frame
+from rh_agents.core.frames import Frame, current_frame
+from rh_agents.core.lanes import enter
 from rh_agents.core.state_recovery import StateStatus
 from rh_agents.core.stopping import is_stop
 
@@ -18,7 +19,7 @@ logger = logging.getLogger("rh_agents")
 
 Tasks = WeakSet["asyncio.Future[Any]"]
 
-_run: contextvars.ContextVar[Tasks | None] = contextvars.ContextVar("rh_agents_run", default=None)
+_run: contextvars.ContextVar["tuple[Tasks, Frame] | None"] = contextvars.ContextVar("rh_agents_run", default=None)
 _watched: "dict[asyncio.AbstractEventLoop, _Watch]" = {}
 
 SUBSCRIBERS_WAIT_S = 30.0
@@ -48,7 +49,7 @@ async def run_pipeline(
     root = state.begin_run()
     tasks: Tasks = WeakSet()
     outcome: RunOutcome | None = None
-    token = _run.set(tasks)
+    token = _run.set((tasks, root))
     try:
         with _watch(asyncio.get_running_loop()):
             output: Any = None
@@ -139,10 +140,15 @@ class _Watch:
             del _watched[self._loop]
 
     def _make(self, loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> "asyncio.Future[Any]":
+        run = _run.get()
+        if run is not None and options.get("context") is None:
+            frame = current_frame.get()
+            options["context"] = contextvars.copy_context()
+            options["context"].run(enter, frame if frame is not None and frame.state is run[1].state else run[1])
         before = self._before
         task = before(loop, coroutine, **options) if before else asyncio.Task(coroutine, loop=loop, **options)
-        if (tasks := _run.get()) is not None:
-            tasks.add(task)
+        if run is not None:
+            run[0].add(task)
         return task
 
 

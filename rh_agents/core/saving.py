@@ -8,6 +8,7 @@ from rh_agents.core.bus import EventBus
 from rh_agents.core.errors import CorruptArtifactError, StaleWriterError, StateError, StateNotFoundError
 from rh_agents.core.frames import Frame, PauseScope, current_frame
 from rh_agents.core.history import HistorySet
+from rh_agents.core.lanes import RecordedCalls
 from rh_agents.core.migrations import migrate
 from rh_agents.core.serialization import decode_artifact
 from rh_agents.core.state_backend import ArtifactBackend, StateBackend
@@ -75,6 +76,7 @@ class SavedState:
         self._reached: set[str] = set()
         self._is_paused_by_hand = False
         self.storage.rewind()
+        self._note_recorded_calls()
 
     def save_checkpoint(self, status: StateStatus = StateStatus.PAUSED, metadata: StateMetadata | None = None) -> bool:
         """Save what changed since the last checkpoint. `metadata=None` keeps the earlier one. `True`, or raises.
@@ -169,6 +171,7 @@ class SavedState:
         if state.replay_mode is ReplayMode.VALIDATION and snapshot.events:
             # Every step runs afresh, on what stood there before the first.
             state.storage.roll_back([], snapshot.events, snapshot.events[0].position)
+        state._note_recorded_calls()
         return state
 
     @classmethod
@@ -253,6 +256,12 @@ class SavedState:
         return frame if frame is not None and frame.state is self else self._root
 
     # ---- inside
+
+    def _note_recorded_calls(self) -> None:
+        """The calls that a replay has to tell apart by the tasks that made them; `None` if there are none."""
+        records = self.history.get_event_list()
+        has_lanes = any(record.lanes for record in records)
+        self.recorded_calls = RecordedCalls(records, self.history.callers) if has_lanes else None
 
     def _now(self) -> datetime:
         """Now, and never before the last time: a clock that was set back must not reorder checkpoints."""

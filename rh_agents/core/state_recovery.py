@@ -96,7 +96,8 @@ class EventRecord:
 
     `position` is allotted when the attempt starts; `started_at` is seconds since the epoch, `execution_time`
     seconds. `result_text` is the encoded result, decoded only when somebody asks for `.result`; that of a question
-    is the `Question`. `overlapped` says that a sibling of the same name ran at the same time.
+    is the `Question`. `overlapped` says that a sibling of the same name ran at the same time; `lanes`
+    says by which task it and its callers were called, where that was not the code's own (see `lanes.described`).
     """
 
     position: int
@@ -116,6 +117,7 @@ class EventRecord:
     storage_writes: dict[str, Write] | None = None
     artifact_writes: dict[str, Write] | None = None
     overlapped: bool = False
+    lanes: str = ""
     load_artifact: Callable[[str], Any] | None = field(default=None, repr=False, compare=False)
 
     @property

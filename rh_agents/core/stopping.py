@@ -5,6 +5,7 @@ import time
 from collections import deque
 from datetime import UTC, datetime
 
+from rh_agents.core.addressing import Address
 from rh_agents.core.approvals import Answer, AwaitingDecision, Question, complete_answer
 from rh_agents.core.errors import AddressNotFoundError, RunCancelledError, StateError
 from rh_agents.core.events import Publication
@@ -38,7 +39,8 @@ class StoppingState(SavedState):
             AwaitingDecision: there is no answer yet. The question is recorded and the state saved as `awaiting`.
         """
         frame = self.current_frame()
-        address = frame.allot((question.key,), EventType.DECISION, may_call=False).text
+        place = frame.allot((question.key,), EventType.DECISION, question.proposal, may_call=False)
+        address = place.text
         self.check_boundary(frame)
         self._reached.add(address)
         if record := self.history.completed.get(address):
@@ -49,7 +51,7 @@ class StoppingState(SavedState):
         if self.resume_from_address == address:
             self.resume_from_address = None
         if address not in self.history.open and self.replay_mode is not ReplayMode.VALIDATION:
-            self._record_question(address, question)
+            self._record_question(frame, place, question)
         self.save_pause(frame)
         self._asked.append((address, frame.scope))
         raise self.stopped(frame)
@@ -80,6 +82,7 @@ class StoppingState(SavedState):
                 execution_time=max(0.0, decided_at.timestamp() - record.started_at),
                 fingerprint=record.fingerprint,
                 result_text=text,
+                lanes=record.lanes,
             )
         )
         if self._asked:
@@ -196,7 +199,8 @@ class StoppingState(SavedState):
 
     # ---- inside
 
-    def _record_question(self, address: str, question: Question) -> None:
+    def _record_question(self, frame: Frame, place: Address, question: Question) -> None:
+        address, asked = place.text, fingerprint(question.proposal)
         record = EventRecord(
             position=self.tick(),
             address=address,
@@ -205,7 +209,8 @@ class StoppingState(SavedState):
             status=ExecutionStatus.AWAITING,
             generation=self.generation_of(address),
             started_at=time.time(),
-            fingerprint=fingerprint(question.proposal),
+            fingerprint=asked,
+            lanes=frame.lanes_of(place, asked),
             result_text=self.storage.spill(encode(question, where=f"the question at {address}")),
             artifact_writes=self.storage.evidence([*question.evidence]),
         )

@@ -8,9 +8,10 @@ import pytest
 from rh_agents import (
     Agent,
     AmbiguousReplayError,
+    Answer,
     ExecutionEvent,
     ExecutionState,
-    RetryPolicy,
+    Question,
     StateError,
     StateStatus,
     Tool,
@@ -59,7 +60,9 @@ def test_differently_named_siblings_of_a_bare_gather_replay_right(kept: Kept, ca
     assert calls == ["a", "b", "c"]
 
 
-def test_same_named_siblings_that_overlapped_never_get_each_others_results(kept: Kept, calls: Calls) -> None:
+def test_same_named_siblings_are_told_apart_by_their_inputs_where_they_come_in_another_order(
+    kept: Kept, calls: Calls
+) -> None:
     order = ["x", "y"]
 
     async def pipeline(input_data: Any, state: ExecutionState) -> Any:
@@ -69,47 +72,148 @@ def test_same_named_siblings_that_overlapped_never_get_each_others_results(kept:
     _, state = kept.start(pipeline)
     assert kept.resume(pipeline, state)[0].output == ["x", "y"]
     order.reverse()
+    assert kept.resume(pipeline, state)[0].output == ["y", "x"]
+    assert calls == ["fetch", "fetch"]
+    order[:] = ["x", "z"]
     outcome, _ = kept.resume(pipeline, state)
     assert isinstance(outcome.error, AmbiguousReplayError)
     assert "fetch::tool_call" in str(outcome.error)
     assert calls == ["fetch", "fetch"]
 
 
-def test_the_sibling_that_began_first_is_told_apart_too_when_the_other_did_not_finish(kept: Kept, calls: Calls) -> None:
+def test_the_sibling_that_did_not_finish_is_told_apart_too(kept: Kept, calls: Calls) -> None:
     order = ["x", "y"]
 
     def work(name: str) -> str:
-        if name == "y":
+        if name == "y" and len(calls) == 2:
             raise ConnectionError("down")
         return name
 
     async def pipeline(input_data: Any, state: ExecutionState) -> Any:
-        steps = (Step(calls.tool("fetch", work))(name, None, state) for name in order)
-        return [repr(result) for result in await asyncio.gather(*steps, return_exceptions=True)]
+        steps = [Step(calls.tool("fetch", work)) for _ in order]
+        results = await asyncio.gather(
+            *(step(name, None, state) for step, name in zip(steps, order, strict=True)), return_exceptions=True
+        )
+        return [getattr(result, "result", result) for result in results], [step.is_replayed for step in steps]
 
     _, state = kept.start(pipeline)
     assert [str(record.status) for record in state.history] == ["completed", "failed"]
     order.reverse()
-    assert "AmbiguousReplayError" in kept.resume(pipeline, state)[0].output[0]
+    assert kept.resume(pipeline, state)[0].output == (["y", "x"], [False, True])
 
 
-def test_same_named_siblings_that_overlapped_only_while_one_was_tried_again_are_told_apart_too(kept: Kept) -> None:
-    order = ["x", "y"]
-    failed: list[str] = []
+def test_siblings_that_did_not_overlap_each_get_their_own_result(kept: Kept, calls: Calls) -> None:
+    waits = {"f": 0.01, "g": 0.0}
 
-    async def fetch(name: str, context: Any, state: Any) -> str:
-        if name == "x" and not failed:
-            failed.append(name)
-            raise ConnectionError("down")
-        return name
+    async def flow(name: str, state: ExecutionState) -> str:
+        if waits[name]:
+            await Step(calls.tool("slow"))(None, None, state)
+            await asyncio.sleep(waits[name])
+        return (await Step(calls.tool("fetch"))(f"for {name}", None, state)).result
 
     async def pipeline(input_data: Any, state: ExecutionState) -> Any:
-        tool = Tool(name="fetch", handler=fetch, retry=RetryPolicy(backoff=0.001))
-        return [result.result for result in await asyncio.gather(*(Step(tool)(name, None, state) for name in order))]
+        return await asyncio.gather(flow("f", state), flow("g", state))
+
+    outcome, state = kept.start(pipeline)
+    assert outcome.output == ["for f", "for g"]
+    assert calls.take() == ["slow", "fetch", "fetch"]
+    waits.update(f=0.0, g=0.01)
+    assert kept.resume(pipeline, state)[0].output == ["for f", "for g"]
+    assert "fetch" not in calls
+
+
+def test_questions_of_one_name_in_tasks_side_by_side_get_their_own_answers(kept: Kept, calls: Calls) -> None:
+    async def refund(order: str, state: ExecutionState, *, is_slow: bool) -> str:
+        if is_slow:
+            await Step(calls.tool("look_up"))(order, None, state)
+        answer = await state.ask(Question(key="refund", title=f"Refund {order}?", proposal={"order": order}))
+        return f"{order}: {answer.comment}"
+
+    async def pipeline(input_data: Any, state: ExecutionState) -> Any:
+        both = refund("A", state, is_slow=True), refund("B", state, is_slow=False)
+        return await asyncio.gather(*both)
+
+    outcome, state = kept.start(pipeline)
+    while outcome.status is StateStatus.AWAITING:
+        loaded = kept.load(state)
+        for address, question in loaded.open_questions.items():
+            loaded.answer(address, Answer(kind="approve", comment=f"yes to {question.proposal['order']}"))
+        loaded.save_checkpoint(StateStatus.RUNNING)
+        outcome, state = kept.resume(pipeline, loaded)
+    assert outcome.output == ["A: yes to A", "B: yes to B"]
+
+
+def test_steps_inside_of_same_named_siblings_that_did_not_finish_stay_with_their_own(kept: Kept, calls: Calls) -> None:
+    waits = {"A": 0.0, "B": 0.01}
+    is_down = [True]
+
+    async def plan(name: str, context: Any, state: ExecutionState) -> str:
+        await asyncio.sleep(waits[name])
+        found = (await Step(calls.tool("search"))(f"found for {name}", None, state)).result
+        await asyncio.sleep(0.02)
+        if is_down[0]:
+            raise ConnectionError("down")
+        return f"{name} has {found}"
+
+    async def pipeline(input_data: Any, state: ExecutionState) -> Any:
+        planner = Agent(name="planner", handler=plan)
+        results = await asyncio.gather(*(Step(planner)(name, None, state) for name in "AB"), return_exceptions=True)
+        return [getattr(result, "result", result) for result in results]
 
     _, state = kept.start(pipeline)
-    order.reverse()
-    assert isinstance(kept.resume(pipeline, state)[0].error, AmbiguousReplayError)
+    assert calls.take() == ["search", "search"]
+    waits.update(A=0.01, B=0.0)
+    is_down[0] = False
+    assert kept.resume(pipeline, state)[0].output == ["A has found for A", "B has found for B"]
+    assert calls == []
+
+
+def test_two_parallels_side_by_side_keep_their_own_branches(kept: Kept) -> None:
+    waits = {1: 0.0, 2: 0.01}
+
+    async def work(number: int, context: Any, state: Any) -> int:
+        return number
+
+    async def flow(number: int, state: ExecutionState) -> Any:
+        await asyncio.sleep(waits[number])
+        [result] = await state.parallel(Step(Tool(name="work", handler=work))(number, None, state))
+        return result.result
+
+    async def pipeline(input_data: Any, state: ExecutionState) -> Any:
+        return await asyncio.gather(flow(1, state), flow(2, state))
+
+    assert (first := kept.start(pipeline))[0].output == [1, 2]
+    waits.update({1: 0.01, 2: 0.0})
+    assert kept.resume(pipeline, first[1])[0].output == [1, 2]
+
+
+def test_a_loop_may_begin_or_cease_to_make_tasks(kept: Kept, calls: Calls) -> None:
+    makes_tasks = [True]
+
+    async def pipeline(input_data: Any, state: ExecutionState) -> Any:
+        results = []
+        for name in "abc":
+            step = Step(calls.tool("fetch"))(name, None, state)
+            results.append((await (asyncio.create_task(step) if makes_tasks[0] else step)).result)
+        return results
+
+    _, state = kept.start(pipeline)
+    for makes_tasks[0] in (False, True, False):
+        assert kept.resume(pipeline, state)[0].output == ["a", "b", "c"]
+    assert calls == ["fetch"] * 3
+
+
+def test_without_a_runner_siblings_that_overlapped_never_get_each_others_results(kept: Kept, calls: Calls) -> None:
+    async def both(order: str, state: ExecutionState) -> Any:
+        return await asyncio.gather(*(Step(calls.tool("fetch"))(name, None, state) for name in order))
+
+    state = kept.new()
+    run(both("xy", state))
+    state.save_checkpoint()
+    assert [one.result for one in run(both("xy", kept.load(state)))] == ["x", "y"]
+    with pytest.raises(AmbiguousReplayError, match="fetch::tool_call"):
+        run(both("yx", kept.load(state)))
+    assert calls == ["fetch", "fetch"]
 
 
 def test_same_named_steps_one_after_another_take_another_input_on_replay(kept: Kept, calls: Calls) -> None:
