@@ -4,7 +4,9 @@ import logging
 import uuid
 from typing import Any
 
+from billiard.common import terminate_handler_fired  # type: ignore[attr-defined]  # not in its stubs yet
 from celery import current_app
+from celery.exceptions import WorkerShutdown, WorkerTerminate
 from django.db import transaction
 
 logger = logging.getLogger(__name__)
@@ -26,3 +28,11 @@ def _send(state_id: uuid.UUID, expires_s: float | None) -> None:
         current_app.signature(WORK_ON_STATE, args=[str(state_id)]).apply_async(**options)
     except Exception:  # the decision is committed whatever the broker does; the sweep hands it over again
         logger.warning("the broker did not take the work on state %s; the sweep will", state_id, exc_info=True)
+
+
+def ends_the_worker(raised: BaseException) -> bool:
+    """Whether `raised` is how Celery ends this process (a pool that is terminated, a shutdown that does not wait), and
+    not the doing of the run that it came through."""
+    if isinstance(raised, WorkerShutdown | WorkerTerminate):
+        return True
+    return isinstance(raised, SystemExit) and terminate_handler_fired()

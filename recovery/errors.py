@@ -12,6 +12,7 @@ RecoveryError
 ├── StateHeld            a state that a worker holds cannot be deleted now
 ├── PipelineGone         the run's pipeline is no longer registered
 ├── DigestMismatch       what would run is not what was decided
+├── WorkerDied           the worker of a run ended without a word, as often as it is tried
 └── LeaseLost            another worker holds the state now
 """
 
@@ -124,6 +125,17 @@ class PipelineGone(RecoveryError):
 
 class DigestMismatch(RecoveryError):
     """What a decision would let run is not what was decided: a record was changed since. Nothing runs."""
+
+
+class WorkerDied(RecoveryError):
+    """The worker of a run ended without a word, as often as a job is tried."""
+
+    def __init__(self, tries: int) -> None:
+        super().__init__(
+            f"this was tried {tries} times, and the last time its worker ended without a word before it had completed "
+            "another step: it was killed, ran out of memory, or the run's own code ended the process. "
+            "The worker's log may say which"
+        )
 
 
 class LeaseLost(RecoveryError):

@@ -153,6 +153,9 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Storage
 
+# 0: ten, and more in a worker that does more than five runs at once.
+DATABASE_POOL_MAX_SIZE = env.int("DATABASE_POOL_MAX_SIZE", default=0)
+
 
 def _database(url: str) -> dict[str, Any]:
     """Django's settings for the database at `url`, with what this project needs of each kind."""
@@ -171,7 +174,7 @@ def _database(url: str) -> dict[str, Any]:
         # The checkpoint after every step is one long statement: to plan it each time takes a third of its time.
         # 0 is never: for a PgBouncer before 1.21, which mixes up the prepared statements of its clients.
         options.setdefault("prepare_threshold", env.int("DATABASE_PREPARE_THRESHOLD", default=5) or None)
-        options.setdefault("pool", {"min_size": 1, "max_size": env.int("DATABASE_POOL_MAX_SIZE", default=10)})
+        options.setdefault("pool", {"min_size": 1, "max_size": DATABASE_POOL_MAX_SIZE or 10})
     return config
 
 

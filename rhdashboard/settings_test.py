@@ -30,6 +30,9 @@ CELERY_BROKER_URL = env.str("TEST_BROKER_URL", default="memory://")
 CELERY_BROKER_TRANSPORT_OPTIONS = {}
 CELERY_TASK_ALWAYS_EAGER = False
 
+# Many runs live inside of a test's own transaction, where the heartbeat sees no lease to renew: it would call it lost.
+RECOVERY = {**RECOVERY, "LEASE_S": 600.0, "HEARTBEAT_S": 200.0}
+
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
 STATIC_ROOT.mkdir(exist_ok=True)

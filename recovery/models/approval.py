@@ -1,17 +1,19 @@
 """What is asked, what was decided, and the job that carries the outcome to the run."""
 
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
+from django.db.models.functions import Now
 
 from recovery.models.state import State, Tag
 from recovery.models.texts import PlainlyRefused
 
 NO_DUE_DATE = datetime(9999, 1, 1, tzinfo=UTC)
+CLOCKS_DIFFER_AT_MOST = timedelta(minutes=1)
 
 
 class Risk(models.IntegerChoices):
@@ -253,9 +255,17 @@ class Resolution(PlainlyRefused):
 
 
 class ResumptionQuerySet(models.QuerySet["Resumption"]):
-    def due(self, now: datetime) -> Self:
-        """Committed, not finished, and allowed to start."""
-        return self.filter(status__in=Resumption.UNFINISHED, not_before__lte=now)
+    def due(self) -> Self:
+        """Committed, not finished, and allowed to start, by the clock of the database.
+
+        One that should never wait does not wait for the clock of whoever wrote it either. One that was written in
+        the future is due: the clock has been set back since, and it may be long until it is there again.
+        """
+        future = Now() + CLOCKS_DIFFER_AT_MOST
+        may_start = Q(not_before__lte=Now()) | Q(not_before__lte=F("created_at"))
+        return self.filter(
+            may_start | Q(created_at__gt=future) | Q(started_at__gt=future), status__in=Resumption.UNFINISHED
+        )
 
 
 class Resumption(PlainlyRefused):
@@ -264,6 +274,8 @@ class Resumption(PlainlyRefused):
 
     `pending`: nobody works on it. `running`: the holder of the state's lease does. `done`, `failed`: over.
     `undone`: taken back before it started. `blocked`: it cannot go on as things are; `last_error` says why.
+    `attempts`: tries that ended badly, be it with an error that was not the pipeline's, or with the worker; of the
+    latter only those since the last step that was completed.
     """
 
     class Kind(models.TextChoices):

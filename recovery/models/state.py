@@ -2,12 +2,14 @@
 
 import uuid
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Self
 
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.db.models.expressions import Combinable
+from django.db.models.functions import Now
 
 from recovery.models.texts import PlainlyRefused
 from rh_agents.core.state_recovery import CURRENT_SCHEMA_VERSION, StateStatus
@@ -36,6 +38,16 @@ class StateQuerySet(models.QuerySet["State"]):
             | Q(pk__in=Tag.objects.filter(tag__icontains=text).values("state"))
         )
 
+    def held(self) -> Self:
+        """Those that a worker holds now, by the clock of the database."""
+        return self.filter(lease_until__gt=Now(), lease_until__lte=_no_lease_is_longer())
+
+    def unheld(self) -> Self:
+        """Those that any worker may take."""
+        return self.filter(
+            Q(lease_until__isnull=True) | Q(lease_until__lte=Now()) | Q(lease_until__gt=_no_lease_is_longer())
+        )
+
     def newest_first(self) -> Self:
         return self.order_by("-updated_at", "-id")
 
@@ -46,6 +58,14 @@ class StateQuerySet(models.QuerySet["State"]):
     def for_lists(self) -> Self:
         """Without the texts that no list shows."""
         return self.defer("input", "output", "custom_data", "resolution_text", "generations").prefetch_related("tags")
+
+
+def _no_lease_is_longer() -> Combinable:
+    """A later end was written before the clock was set back, and its holder, had it lived, would have moved it.
+
+    Far off, because workers that were started with a longer lease are no such case.
+    """
+    return Now() + timedelta(seconds=10 * settings.RECOVERY["LEASE_S"])
 
 
 class State(PlainlyRefused):

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef
-from django.utils import timezone
 
 from recovery.backends import DjangoStateBackend
 from recovery.errors import StateHeld
@@ -48,7 +47,7 @@ def held_states(ids: Iterable[uuid.UUID]) -> list[State]:
     return [
         state
         for batch in _batches(list(ids))
-        for state in State.objects.filter(pk__in=batch, lease_until__gt=timezone.now()).only(*_HELD_COLUMNS)
+        for state in State.objects.held().filter(pk__in=batch).only(*_HELD_COLUMNS)
     ]
 
 
@@ -72,7 +71,8 @@ def delete_states(ids: Iterable[uuid.UUID], *, by: Any, channel: str = "admin") 
             state = State.objects.select_for_update().for_lists().filter(pk=pk).first()
             if state is None:
                 continue
-            if state.lease_until is not None and state.lease_until > timezone.now():
+            # A lease that is over goes first: for the backend it may last, by the clock of this machine.
+            if not State.objects.unheld().filter(pk=pk).update(lease_until=None):
                 raise StateHeld([state], deleted=deleted)
             backend.delete_state(str(pk))
             audit.record(

@@ -1,48 +1,66 @@
-"""The lease of a state: who may run it. Its number goes with every write, so that a stale holder writes nothing."""
+"""The lease of a state: who may run it. Its number goes with every write, so that a stale holder writes nothing.
 
-import logging
+When it runs out is said by the clock of the database alone: those of the workers may differ.
+"""
+
 import os
 import socket
 import threading
+import time
 import uuid
-from datetime import datetime, timedelta
+from collections.abc import Callable
+from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
 from django.conf import settings
-from django.db import close_old_connections, connection, transaction
-from django.db.models import F, Q
-from django.utils import timezone
+from django.db import transaction
+from django.db.models.functions import Now
 
 from recovery.models import Resumption, State
-
-logger = logging.getLogger(__name__)
+from recovery.services import heartbeat
 
 
 class Lease:
-    """The right to run one state, as long as it is renewed. As a context manager it renews itself on a thread of its
-    own: a handler that blocks must not lose it."""
+    """The right to run one state, as long as it is renewed. As a context manager it is renewed by the heartbeat.
 
-    def __init__(self, state_id: uuid.UUID, fence: int) -> None:
+    `renewed_at` and `renew_at` are on this machine's monotonic clock.
+    """
+
+    def __init__(self, state_id: uuid.UUID, fence: int, renewed_at: float) -> None:
         self.state_id = state_id
         self.fence = fence
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name=f"lease-{state_id}", daemon=True)
+        self._why_lost: str | None = None
+        self._tell: Callable[[str], None] | None = None
+        self.was_renewed(renewed_at)
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        heartbeat.keep(self)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._ended.set()
-        self._thread.join()
+        heartbeat.leave(self)
 
     def renew(self) -> bool:
-        """`False`: somebody else holds the state by now."""
-        renewed = State.objects.filter(pk=self.state_id, fence=self.fence).update(lease_until=_until())
-        return bool(renewed)
+        """`False`: somebody else holds the state by now, or nobody does."""
+        return self.state_id in heartbeat.renew([self])
+
+    def was_renewed(self, at: float) -> None:
+        self.renewed_at = at
+        self.renew_at = at + settings.RECOVERY["HEARTBEAT_S"]
+
+    def when_lost(self, tell: Callable[[str], None]) -> None:
+        """Call `tell` with the reason, on any thread, once the lease is lost; at once if it is."""
+        self._tell = tell
+        if self._why_lost is not None:
+            tell(self._why_lost)
+
+    def lose(self, why: str) -> None:
+        self._why_lost = why
+        if self._tell is not None:
+            self._tell(why)
 
     def release_unless_due(self) -> bool:
         """Let go if no job is due. `False`: one came meanwhile, so the holder looks again."""
@@ -50,42 +68,31 @@ class Lease:
             state = State.objects.select_for_update(no_key=True).get(pk=self.state_id)
             if state.fence != self.fence:
                 return True
-            if Resumption.objects.due(timezone.now()).filter(state=state).exists():
+            if Resumption.objects.due().filter(state=state).exists():
                 return False
             state.lease_until, state.lease_owner = None, ""
             state.save(update_fields=["lease_until", "lease_owner"])
         return True
 
-    def _beat(self) -> None:
-        try:
-            while not self._ended.wait(settings.RECOVERY["HEARTBEAT_S"]):
-                try:
-                    if not self.renew():
-                        return
-                except Exception:  # a database that is away for a moment; the lease outlives some missed beats
-                    logger.warning("the lease of state %s could not be renewed", self.state_id, exc_info=True)
-                    close_old_connections()
-        finally:
-            connection.close()
-
 
 def claim(state_id: uuid.UUID) -> Lease | None:
     """Take the lease of a state that has a job due and no holder, by compare-and-set; `None` if that is not so."""
-    now = timezone.now()
-    if not Resumption.objects.due(now).filter(state_id=state_id).exists():
+    fence = State.objects.filter(pk=state_id).values_list("fence", flat=True).first()
+    if fence is None or not Resumption.objects.due().filter(state_id=state_id).exists():
         return None
-    claimed = State.objects.filter(Q(lease_until__isnull=True) | Q(lease_until__lt=now), pk=state_id).update(
-        fence=F("fence") + 1, lease_until=_until(), lease_owner=owner()
+    began = time.monotonic()
+    # The fence is part of the condition: this process may sleep here, and must not come by the number of a successor.
+    claimed = (
+        State.objects.unheld()
+        .filter(pk=state_id, fence=fence)
+        .update(
+            fence=fence + 1,
+            lease_until=Now() + timedelta(seconds=settings.RECOVERY["LEASE_S"]),
+            lease_owner=owner(),
+        )
     )
-    if not claimed:
-        return None
-    # Nobody can have raised the fence since: the lease is ours for some seconds.
-    return Lease(state_id, State.objects.values_list("fence", flat=True).get(pk=state_id))
+    return Lease(state_id, fence + 1, renewed_at=began) if claimed else None
 
 
 def owner() -> str:
     return f"{socket.gethostname()}:{os.getpid()}:{threading.get_ident()}"[:200]
-
-
-def _until() -> datetime:
-    return timezone.now() + timedelta(seconds=settings.RECOVERY["LEASE_S"])

@@ -1,21 +1,19 @@
 """The sweep: hands over again whatever was committed and never started. It is the guarantee, the broker only speed."""
 
 from django.conf import settings
-from django.db.models import Q
-from django.utils import timezone
+from django.db.models import Exists, OuterRef
 
 from recovery import dispatch
-from recovery.models import Resumption
+from recovery.models import Resumption, State
 
 AT_MOST = 500
 
 
 def sweep() -> int:
     """Hand over every state that has a job due and no living holder; how many there were."""
-    now = timezone.now()
     state_ids = (
-        Resumption.objects.due(now)
-        .filter(Q(state__lease_until__isnull=True) | Q(state__lease_until__lt=now))
+        Resumption.objects.due()
+        .filter(Exists(State.objects.unheld().filter(pk=OuterRef("state_id"))))
         .order_by("not_before")
         .values_list("state_id", flat=True)[:AT_MOST]
     )

@@ -13,21 +13,23 @@ from django.conf import settings
 from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import QuerySet
+from django.db.models.functions import Now
 from django.utils import timezone
 
-from recovery import pipelines
+from recovery import dispatch, pipelines
 from recovery.backends import DjangoArtifactBackend, DjangoStateBackend
-from recovery.errors import DigestMismatch, LeaseLost, PipelineGone
-from recovery.models import Resumption, State
+from recovery.errors import DigestMismatch, LeaseLost, PipelineGone, WorkerDied
+from recovery.models import Event, Resumption, State
 from recovery.services.deliver import apply_decisions, waits_by_hand
 from recovery.services.lease import Lease, claim
 from recovery.services.questions import why_cannot_go_on
 from recovery.services.supersede import supersede_open_requests
-from rh_agents.core.errors import RhAgentsError, SerializationError, StaleWriterError
+from rh_agents.core.errors import RhAgentsError, RunAbortedError, SerializationError, StaleWriterError
 from rh_agents.core.execution import ExecutionState
 from rh_agents.core.runner import RunOutcome, run_pipeline
 from rh_agents.core.serialization import decode, encode
-from rh_agents.core.state_recovery import StateMetadata, StateStatus
+from rh_agents.core.state_recovery import Changes, StateMetadata, StateStatus
+from rh_agents.core.types import ExecutionStatus
 
 logger = logging.getLogger(__name__)
 
@@ -48,9 +50,12 @@ def work_on_state(state_id: uuid.UUID) -> None:
 
 
 def _do_due_jobs(lease: Lease) -> None:
-    ids = _take_due_jobs(lease)
+    ids, deaths = _take_due_jobs(lease)
     try:
-        _run(lease, ids)
+        if deaths >= settings.RECOVERY["RESUME_MAX_ATTEMPTS"]:
+            _give_up(lease, ids, WorkerDied(deaths))
+        else:
+            _run(lease, ids)
     except (PipelineGone, DigestMismatch) as reason:
         _end_jobs(lease, ids, Resumption.Status.BLOCKED, str(reason))
     except (LeaseLost, StaleWriterError):
@@ -61,17 +66,33 @@ def _do_due_jobs(lease: Lease) -> None:
         _try_later(lease, ids, error)
 
 
-def _take_due_jobs(lease: Lease) -> list[int]:
-    """Raises `LeaseLost` to a holder that slept too long: the jobs may be done by now, and must not be due again."""
+def _take_due_jobs(lease: Lease) -> tuple[list[int], int]:
+    """Their ids; and how often one of them was tried, if the last time its worker died.
+
+    Raises `LeaseLost` to a holder that slept too long: the jobs may be done by now, and must not be due again.
+    """
     with transaction.atomic():
         if not State.objects.select_for_update(no_key=True).filter(pk=lease.state_id, fence=lease.fence):
             raise LeaseLost(f"state {lease.state_id} was taken over")
-        jobs = Resumption.objects.due(timezone.now()).filter(state_id=lease.state_id).order_by("created_at", "pk")
-        ids = list(jobs.values_list("pk", flat=True))
+        jobs = list(Resumption.objects.due().filter(state_id=lease.state_id).order_by("created_at", "pk"))
+        # Nobody works on them but this holder, so whoever took those is dead, or has lost the lease.
+        left = [job for job in jobs if job.status == Resumption.Status.RUNNING]
+        for job in left:
+            # A run of hours may well outlive some workers. Only those count that got no step further.
+            job.attempts = 1 if _has_completed_a_step_since(job) else job.attempts + 1
+            job.save(update_fields=["attempts"])
+        ids = [job.pk for job in jobs]
         Resumption.objects.filter(pk__in=ids).update(
             status=Resumption.Status.RUNNING, started_at=timezone.now(), fence=lease.fence
         )
-    return ids
+    return ids, max((job.attempts for job in left), default=0)
+
+
+def _has_completed_a_step_since(job: Resumption) -> bool:
+    if job.started_at is None:
+        return False
+    completed = Event.objects.filter(state_id=job.state_id, status=ExecutionStatus.COMPLETED)
+    return completed.filter(started_at__gte=job.started_at.timestamp()).exists()
 
 
 def _run(lease: Lease, job_ids: list[int]) -> None:
@@ -80,6 +101,7 @@ def _run(lease: Lease, job_ids: list[int]) -> None:
         raise PipelineGone(reason)
     pipeline = pipelines.get(row.pipeline)
     state = _load(row, lease)
+    lease.when_lost(state.lose)
     input_data = decode(row.input)
     applied = apply_decisions(state)
     if not applied and waits_by_hand(state):
@@ -88,7 +110,14 @@ def _run(lease: Lease, job_ids: list[int]) -> None:
         return
     if applied or state.status is not StateStatus.RUNNING:
         state.save_checkpoint(StateStatus.RUNNING)
-    outcome = asyncio.run(_on_connections(connections.all(), pipeline.function, input_data, state))
+    try:
+        outcome = asyncio.run(_on_connections(connections.all(), pipeline.function, input_data, state))
+    except SystemExit as raised:
+        # Out of a task that the run made: the loop lets it through at once.
+        outcome = RunOutcome(StateStatus.FAILED, error=RunAbortedError(raised))
+    cause = outcome.error.__cause__ if outcome.error else None
+    if cause is not None and dispatch.ends_the_worker(cause):
+        raise cause
     _finish(lease, state, outcome, job_ids)
 
 
@@ -144,6 +173,26 @@ def _finish(lease: Lease, state: ExecutionState, outcome: RunOutcome, job_ids: l
         )
 
 
+def _give_up(lease: Lease, job_ids: list[int], error: WorkerDied) -> None:
+    """Save the state as failed. Nothing of it is loaded: that may be what its workers died of."""
+    row = State.objects.get(pk=lease.state_id)
+    changes = Changes(
+        state_id=str(row.pk),
+        base=row.head,
+        status=StateStatus.FAILED,
+        created_at=row.created_at,
+        updated_at=max(timezone.now(), row.updated_at),
+        clock=row.clock,
+        resolution_text=row.resolution_text or None,
+    )
+    words = f"{type(error).__name__}: {error}"
+    with transaction.atomic():
+        DjangoStateBackend(fence=lease.fence, author="worker").append(changes)
+        State.objects.filter(pk=row.pk, fence=lease.fence).update(error=words)
+        _end_jobs(lease, job_ids, Resumption.Status.FAILED, words)
+    logger.error("state %s is given up: %s", row.pk, error)
+
+
 def _jobs(lease: Lease, job_ids: list[int]) -> QuerySet[Resumption]:
     """Those of `job_ids` that are still this holder's to write."""
     return Resumption.objects.filter(pk__in=job_ids, fence=lease.fence, state__fence=lease.fence)
@@ -162,7 +211,7 @@ def _try_later(lease: Lease, job_ids: list[int], error: Exception) -> None:
         if attempts >= settings.RECOVERY["RESUME_MAX_ATTEMPTS"] or isinstance(error, RhAgentsError):
             changes |= {"status": Resumption.Status.FAILED, "finished_at": timezone.now()}
         else:
-            not_before = timezone.now() + timedelta(seconds=2.0**attempts)
+            not_before = Now() + timedelta(seconds=2.0**attempts)
             changes |= {"status": Resumption.Status.PENDING, "not_before": not_before}
         _jobs(lease, [job_id]).update(**changes)
 

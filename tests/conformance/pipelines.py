@@ -131,3 +131,15 @@ async def by_hand(given: Walk, state: ExecutionState) -> str | None:
         comment = state.resolution.comment if state.resolution else "undecided"
         taken.append((await take(comment, given, state)).result)
     return ", ".join(taken)
+
+
+@tool(name="exit")
+async def exit_at_once(walk: Walk, context: Any, state: ExecutionState) -> None:
+    note(walk.folder, state, "exit")
+    os._exit(9)
+
+
+@pipeline("conformance-exits", input_model=Walk, title="Exits", version="1")
+async def exits(given: Walk, state: ExecutionState) -> None:
+    await step(0, given, state)
+    await exit_at_once(given, None, state)

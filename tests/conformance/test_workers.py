@@ -175,6 +175,46 @@ def test_a_step_that_blocks_for_longer_than_the_lease_keeps_it(workers: Workers,
     assert State.objects.get(pk=state_id).fence == taken.fence
 
 
+@pytest.mark.parametrize(("pool", "runs"), [("threads", 8), ("prefork", 3)])
+def test_a_worker_with_no_place_left_keeps_the_leases_of_all_its_runs(
+    workers: Workers, folder: Path, pool: str, runs: int
+):
+    # The worker has the real settings: on PostgreSQL its connections are from a pool, and each run holds one.
+    for _ in range(runs):
+        start(folder, "conformance-steps", holds_at="step-0")
+    workers.start(pool=pool, runs=runs)
+    workers.until(lambda: len(words(folder)) == runs, within_s=30)
+    workers.start()
+    for _ in range(2):
+        before = dict(State.objects.values_list("pk", "lease_until"))
+        workers.until(
+            lambda before=before: all(
+                (until - before[pk]).total_seconds() > LEASE_S
+                for pk, until in State.objects.values_list("pk", "lease_until")
+            )
+        )
+    (folder / "open").touch()
+    workers.until(lambda: set(State.objects.values_list("status", flat=True)) == {"completed"})
+    # The second worker has found nothing to take over.
+    assert words(folder) == ["step-0"] * runs
+    assert set(State.objects.values_list("fence", flat=True)) == {1}
+    assert set(Resumption.objects.values_list("status", "attempts")) == {("done", 0)}
+
+
+def test_a_run_that_kills_its_worker_every_time_has_failed_in_the_end_and_harms_no_other(
+    workers: Workers, folder: Path
+):
+    workers.start(pool="prefork", runs=2)
+    deadly = start(folder, "conformance-exits")
+    other = start(folder, "conformance-steps", steps=3)
+    workers.until(lambda: status(deadly) == "failed", within_s=40)
+    workers.until(lambda: status(other) == "completed")
+    assert words(folder).count("exit") == 3
+    job = Resumption.objects.get(state_id=deadly)
+    assert (job.status, job.attempts) == ("failed", 3)
+    assert "its worker ended without a word" in State.objects.get(pk=deadly).error
+
+
 def test_a_worker_that_slept_through_its_lease_writes_nothing_when_it_wakes(workers: Workers, ada: Any, folder: Path):
     state_id = start(folder)
     first = workers.start()

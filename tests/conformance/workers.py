@@ -47,11 +47,11 @@ class Workers:
             self.environment["CELERY_BROKER_URL"] = url
             self.broker = {"hostname": url}
 
-    def start(self, *, sweeps: bool = True) -> subprocess.Popen[bytes]:
-        """One more worker; one that `sweeps` has the beat inside."""
+    def start(self, *, sweeps: bool = True, pool: str = "threads", runs: int = 4) -> subprocess.Popen[bytes]:
+        """One more worker, for so many runs at once; one that `sweeps` has the beat inside."""
         number = len(list(self.folder.glob("worker-*.log")))
-        command = [sys.executable, "-m", "celery", "--quiet", "-A", "rhdashboard", "worker", "--pool", "threads"]
-        command += ["--concurrency", "4", "--without-gossip", "--without-mingle", "--hostname", f"w{number}@test"]
+        command = [sys.executable, "-m", "celery", "--quiet", "-A", "rhdashboard", "worker", "--pool", pool]
+        command += ["--concurrency", str(runs), "--without-gossip", "--without-mingle", "--hostname", f"w{number}@test"]
         if sweeps:
             command += ["--beat", "--schedule-filename", str(self.folder / f"schedule-{number}")]
         with (self.folder / f"worker-{number}.log").open("w") as log:

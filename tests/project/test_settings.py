@@ -94,6 +94,35 @@ def test_postgresql_is_reached_through_a_pool_that_alone_keeps_connections(tmp_p
     assert databases["default"]["CONN_MAX_AGE"] == 0
 
 
+@pytest.mark.parametrize(
+    ("pool", "runs", "given", "size", "warning"),
+    [
+        ("threads", 8, "", 16, ""),
+        ("threads", 2, "", 10, ""),
+        ("threads", 8, "8", 8, ""),
+        ("threads", 8, "7", 7, "8 runs at once have only 7 database connections"),
+        ("prefork", 8, "", 10, ""),
+        ("prefork", 8, "2", 2, ""),
+    ],
+)
+def test_a_worker_has_connections_for_all_its_runs_or_says_that_it_has_not(tmp_path, pool, runs, given, size, warning):
+    code = f"""
+import logging, sys
+from types import SimpleNamespace
+from celery.concurrency import get_implementation
+from django.conf import settings
+from rhdashboard.celery import fit_the_pool
+logging.basicConfig(stream=sys.stdout)
+fit_the_pool(SimpleNamespace(pool_cls=get_implementation({pool!r}), concurrency={runs}))
+print(settings.DATABASES["default"]["OPTIONS"]["pool"]["max_size"])
+"""
+    output = run(code, tmp_path, **PRODUCTION, DATABASE_POOL_MAX_SIZE=given or "0")
+
+    *warnings, last = output.splitlines()
+    assert int(last) == size
+    assert [warning in line for line in warnings] == ([True] if warning else [])
+
+
 def test_statements_are_prepared_unless_a_pooler_cannot_keep_them_apart(tmp_path):
     [databases] = settings(tmp_path, "DATABASES", **PRODUCTION)
     [without] = settings(tmp_path, "DATABASES", **PRODUCTION, DATABASE_PREPARE_THRESHOLD="0")

@@ -190,7 +190,7 @@ def test_a_holder_whose_lease_ran_out_inside_of_a_step_neither_goes_on_nor_touch
     state.refresh_from_db()
     job = Resumption.objects.get()
     assert (state.status, state.fence, state.lease_until) == ("awaiting", 2, None)
-    assert (job.status, job.fence, job.attempts, job.last_error) == ("done", 2, 0, "")
+    assert (job.status, job.fence, job.attempts, job.last_error) == ("done", 2, 1, "")
     assert (only_request(state).title, Checkpoint.objects.count()) == ("Go on?", state.head)
     assert len(set(notes(tmp_path))) == 1
 
