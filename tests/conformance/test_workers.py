@@ -215,6 +215,21 @@ def test_a_run_that_kills_its_worker_every_time_has_failed_in_the_end_and_harms_
     assert "its worker ended without a word" in State.objects.get(pk=deadly).error
 
 
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGQUIT])
+def test_a_process_of_a_worker_that_is_told_to_end_has_not_failed_its_run(
+    workers: Workers, folder: Path, how: signal.Signals
+):
+    state_id = start(folder, "conformance-steps", holds_at="step-0")
+    workers.start(pool="prefork", runs=2)
+    workers.until(lambda: words(folder) == ["step-0"])
+    _, pid, _ = State.objects.get(pk=state_id).lease_owner.split(":")
+    os.kill(int(pid), how)
+    workers.until(lambda: words(folder) == ["step-0"] * 2)
+    (folder / "open").touch()
+    workers.until(lambda: status(state_id) == "completed")
+    assert list(Resumption.objects.values_list("status", "attempts")) == [("done", 1)]
+
+
 def test_a_worker_that_slept_through_its_lease_writes_nothing_when_it_wakes(workers: Workers, ada: Any, folder: Path):
     state_id = start(folder)
     first = workers.start()
