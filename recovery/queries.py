@@ -1,7 +1,7 @@
 """Reads over several models: what the inbox lists, what stands beside a question, how far a run has come."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,6 +72,14 @@ def next_of(waiting: ApprovalRequestQuerySet, after: ApprovalRequest | None = No
         return ordered.first()
     behind = ordered.after(after.risk, after.due_order, after.opened_at, after.pk).first()
     return behind or ordered.exclude(pk=after.pk).first()
+
+
+def open_titles(state_ids: Iterable[Any]) -> dict[Any, str]:
+    """State to the title of what it asks, the most urgent one first where it asks several things."""
+    asked = (
+        ApprovalRequest.objects.open().filter(state_id__in=[*state_ids]).order_by("risk", "-due_order", "-opened_at")
+    )
+    return dict(asked.values_list("state_id", "title"))
 
 
 # ---- One request ----

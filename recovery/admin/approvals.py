@@ -17,9 +17,8 @@ _HEAVY = ("question", "message", "args_schema", "response_schema", "policy")
 
 @admin.register(ApprovalRequest)
 class RequestAdmin(ReadOnlyAdmin):
-    list_display = ("title", "pipeline", "risk", "outcome", "opened_at", "due_at", "resolved_at", "holder", "page")
+    list_display = ("title", "pipeline", "risk", "outcome", "opened_at", "due_at")
     list_filter = (OpenFilter, "risk", PipelineFilter, "effect", "opened_at", "resolved_at")
-    list_select_related = ("holder",)
     ordering = ("-opened_at", "-id")
     id_columns = ("id", "state_id")
     search_columns = ("title", "action")

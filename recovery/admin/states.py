@@ -26,7 +26,8 @@ class StateAdmin(ReadOnlyAdmin):
     # A page is what can be deleted at once.
     list_per_page = PREVIEW_AT_MOST
     list_max_show_all = PREVIEW_AT_MOST
-    list_display = ("about", "status", "pipeline", "all_tags", "updated_at", "created_at", "head", "page")
+    # So many fit beside the filters at 1280 pixels; the rest stands on the page of a state.
+    list_display = ("about", "status", "pipeline", "all_tags", "updated_at")
     list_filter = ("status", PipelineFilter, TagFilter, "updated_at", ("created_at", CreatedFilter))
     ordering = ("-updated_at", "-id")
     sortable_by = ("updated_at",)

@@ -196,4 +196,4 @@ def _table(commits: list[Commit]) -> str:
 
 
 def _count(number: int, one: str, many: str = "") -> str:
-    return f"{number:,} {one if number == 1 else many or one + 's'}".replace(",", " ")
+    return f"{number:,} {one if number == 1 else many or one + 's'}"

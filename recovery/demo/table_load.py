@@ -175,7 +175,7 @@ async def table_load(request: TableLoadInput, state: ExecutionState) -> LoadRepo
         answer = await state.ask(
             Question(
                 key="load",
-                title=f"Load {shape.rows:,} rows of {request.file.name} into {plan.table}?".replace(",", " "),
+                title=f"Load {shape.rows:,} rows of {request.file.name} into {plan.table}?",
                 message=_message(shape, profiled, problem),
                 proposal=plan,
                 action="tables.load",
@@ -198,7 +198,7 @@ def _message(shape: FileShape, profiled: dict[str, Any], problem: str) -> str:
     refused = f"**It could not be loaded as it was approved:**\n\n    {problem}\n\n" if problem else ""
     return (
         refused
-        + f"`{shape.path.name}` has **{shape.rows:,} rows** in {len(shape.columns)} columns.\n\n".replace(",", " ")
+        + f"`{shape.path.name}` has **{shape.rows:,} rows** in {len(shape.columns)} columns.\n\n"
         + f"- {len(profiled['duplicates'])} rows repeat an earlier one\n"
         + f"- {outliers} values lie far outside of what their column holds\n"
         + f"- {empty} values are empty\n\n"

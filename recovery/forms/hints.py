@@ -20,7 +20,10 @@ _FORMATS: Final[dict[str, str]] = {
 def help_text(shape: Shape, description: str) -> str:
     """The author's description, then what can be said about the limits."""
     parts = [description.strip(), _FORMATS.get(shape.kind, ""), *_limits_in_words(shape)]
-    return " ".join(part if part.endswith((".", "!", "?", ":")) else f"{part}." for part in parts if part)
+    if shape.limits.pattern is not None and not parts[0]:
+        # The author's words say it better than a regular expression can.
+        parts.append(f"Pattern: `{pattern_of(shape.limits)}`")
+    return " ".join(part if part.endswith((".", "!", "?", ":", "`")) else f"{part}." for part in parts if part)
 
 
 def _limits_in_words(shape: Shape) -> list[str]:
@@ -29,8 +32,6 @@ def _limits_in_words(shape: Shape) -> list[str]:
         words.append(_between("entry", "entries", limits.min_length, limits.max_length))
     elif shape.kind in ("str", "secret", "path", "text"):
         words.append(_between("character", "characters", limits.min_length, limits.max_length))
-        if limits.pattern is not None:
-            words.append(f"Pattern: {pattern_of(limits)}")
     else:
         words += [
             f"{word} {text_of(bound)}"

@@ -5,6 +5,7 @@ import keyword
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from itertools import groupby
 from typing import Any, Final, NamedTuple
 
 from pydantic import BaseModel, RootModel, SecretBytes, SecretStr
@@ -13,6 +14,9 @@ from recovery.rendering.literals import quoted, scalar_literal
 
 INDENT: Final = "  "
 INLINE_LENGTH: Final = 110
+# So many lines are read at a glance; of a longer run, what leads into it and out of it stays.
+LONGEST_UNFOLDED: Final = 24
+LINES_AROUND: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,14 @@ class CallLine:
     text: str
     is_edited: bool = False
     is_invalid: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CallBlock:
+    """Lines that stand together; folded ones are nothing that anybody edited."""
+
+    lines: list[CallLine]
+    is_folded: bool = False
 
 
 class _Mark(Enum):
@@ -56,6 +68,21 @@ def call_lines(
     for part in parts:
         lines.extend(writer.lines(part, "", 1))
     return [*lines, CallLine(")")]
+
+
+def blocks(call: Sequence[CallLine]) -> list[CallBlock]:
+    """A long call with its long runs of untouched lines folded."""
+    found: list[CallBlock] = []
+    shown: list[CallLine] = []
+    for is_touched, group in groupby(call, lambda line: line.is_edited or line.is_invalid):
+        run = list(group)
+        if is_touched or len(run) <= LONGEST_UNFOLDED:
+            shown += run
+            continue
+        found.append(CallBlock([*shown, *run[:LINES_AROUND]]))
+        found.append(CallBlock(run[LINES_AROUND:-LINES_AROUND], is_folded=True))
+        shown = run[-LINES_AROUND:]
+    return [*found, CallBlock(shown)]
 
 
 def literal(value: Any) -> str:

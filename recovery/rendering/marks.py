@@ -59,5 +59,6 @@ MESSAGE_MARKS = {
     "warning": Mark("Mind", "triangle-alert", "warn"),
     "error": Mark("Failed", "circle-x", "bad"),
 }
+REASON_WORDS = {"tool_call": "before a step runs", "input_required": "needs a value", "confirmation": "to be confirmed"}
 STEP_ICONS = {"agent_call": "bot", "tool_call": "wrench", "llm_call": "sparkles", "decision": "user"}
 RISKS = (("low", "Low"), ("medium", "Medium"), ("high", "High"), ("critical", "Critical"))

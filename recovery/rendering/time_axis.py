@@ -14,7 +14,8 @@ _BANDS_WIDTH = 42.0
 _ROOM_FOR_WORDS = 13.0
 _WORDS_AT_MOST = len("1 h 12 min")
 _ROOM_FOR_A_WORD = 8.0
-_APART = 7.0
+_CHARACTER = 1.45
+_GAP = 2.0
 
 # A stop shorter than this is not worth breaking the axis for.
 _SHORTEST_STOP_S = 0.05
@@ -155,18 +156,19 @@ class TimeAxis:
 
     def ticks(self) -> list[Tick]:
         """Of work time, at round numbers, where they stand clear of each other and of the bands."""
-        taken = [(0.0, _APART), (self.work_end_x, _APART + len(quantities.duration(self.work_s)) / 2)]
-        # Two labels beside each other: half of either, and a gap.
-        taken += [(one.x + one.width / 2, max(_APART, len(one.label) + 1.5)) for one in self.bands]
+        # The middle of each label and half of its width: two of them need both halves and a gap.
+        first, last = _half("0 s"), _half(quantities.duration(self.work_s))
+        taken = [(first, first), (self.work_end_x - last, last)]
+        taken += [(one.x + one.width / 2, _half(one.label)) for one in self.bands]
         ticks = []
         step = _tick_step(self.work_s)
         for number in range(1, _TICKS_AT_MOST + 1):
             if number * step >= self.work_s:
                 break
-            x = self._x_of_work(number * step)
-            if all(abs(x - other) >= apart for other, apart in taken):
-                taken.append((x, _APART))
-                ticks.append(Tick(x, quantities.duration(number * step).replace(".0 s", " s")))
+            x, label = self._x_of_work(number * step), quantities.duration(number * step).replace(".0 s", " s")
+            if all(abs(x - other) >= half + _half(label) + _GAP for other, half in taken):
+                taken.append((x, _half(label)))
+                ticks.append(Tick(x, label))
         return ticks
 
     def _at(self, moment: float) -> _Segment:
@@ -199,6 +201,10 @@ def _segments(start: float, end: float, stops: list[Stop]) -> Iterator[_Segment]
         at, x = stop.end, x + width
     if at < end or not stops:
         yield _Segment(at, end, x, 100 - x, done, None)
+
+
+def _half(label: str) -> float:
+    return len(label) * _CHARACTER / 2
 
 
 def _band_label(segment: _Segment) -> str:

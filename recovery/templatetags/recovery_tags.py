@@ -16,6 +16,7 @@ from recovery.rendering.marks import (
     DECISION_MARKS,
     EFFECT_MARKS,
     MESSAGE_MARKS,
+    REASON_WORDS,
     REFUSAL_MARKS,
     RISKS,
     STATE_MARKS,
@@ -23,7 +24,6 @@ from recovery.rendering.marks import (
     STEP_MARKS,
     Mark,
 )
-from recovery.rendering.plain import reading_units
 from recovery.rendering.plain import visible as visible_text
 
 register = template.Library()
@@ -76,13 +76,20 @@ def decision_word(kind: str) -> str:
 
 
 @register.filter
-def code_line(text: str) -> SafeString:
-    """A line of code in the order in which it runs: letters that are read from right to left turn themselves alone."""
-    return format_html_join("", "{}", ((_unit(part, is_own),) for part, is_own in reading_units(text)))
+def with_code(text: str) -> SafeString:
+    """Text in which `what stands between such marks` is code."""
+    parts = str(text).split("`")
+    if len(parts) % 2 == 0:
+        return format_html("{}", text)
+    return format_html_join(
+        "", "{}", ((format_html("<code>{}</code>", p) if i % 2 else p,) for i, p in enumerate(parts))
+    )
 
 
-def _unit(text: str, is_own: bool) -> str:
-    return format_html('<bdi dir="ltr">{}</bdi>', text) if is_own else text
+@register.filter
+def reason_words(reason: str) -> str:
+    """Why it asks: the product's own reasons in words, an author's own as it stands."""
+    return REASON_WORDS.get(reason, visible_text(reason))
 
 
 @register.filter

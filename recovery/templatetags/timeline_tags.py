@@ -1,5 +1,6 @@
 """The waterfall of a timeline as SVG: lengths are attributes in percent, so that no style is needed."""
 
+import re
 from collections.abc import Iterable
 
 from django import template
@@ -7,9 +8,12 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 from recovery.rendering import quantities
+from recovery.rendering.plain import visible
 from recovery.rendering.timeline import Bar, Timeline
 
 register = template.Library()
+
+_WHICH = re.compile(r"(\[[^\]]{1,12}\]|#\d+)+$")
 
 # In percent: a label at the end of the work that is nearer to its beginning would lie on that of the beginning.
 _ROOM_FOR_END = 12
@@ -51,6 +55,15 @@ def timeline_patterns(timeline: Timeline) -> SafeString:
         _bands(timeline),
         lines,
     )
+
+
+@register.filter
+def clipped(name: str) -> SafeString:
+    """A name that is cut before its `#2` or `[3]` where there is no room: those tell it from its siblings."""
+    name = visible(name)
+    end = _WHICH.search(name)
+    head, tail = (name[: end.start()], end[0]) if end else (name, "")
+    return format_html('<span class="clipped">{}</span>{}', head, tail)
 
 
 @register.simple_tag

@@ -323,6 +323,30 @@ def test_new_requests_wait_behind_a_link_and_nothing_moves(page, live_server, ad
     expect(page.locator(".inbox-row-title").first).to_have_text("Critical and new")
 
 
+def test_ages_go_on_with_each_look_for_news(page, live_server, ada, sign_in):
+    ask("Waits", age=timedelta(minutes=5, seconds=30))
+    sign_in(page, ada).goto(live_server.url)
+    age = page.locator(".inbox-row time")
+    expect(age).to_have_text("5 min")
+    age.evaluate("(time) => { time.dateTime = new Date(Date.now() - 7_300_000).toISOString(); }")
+    poll(page, "news")
+    expect(age).to_have_text("2 h")
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_a_second_click_where_approve_stood_opens_no_run(open_page, live_server, refund, ada, sign_in, width):
+    page = sign_in(open_page(viewport={"width": width, "height": 740}), ada)
+    page.goto(address(live_server, refund))
+    box = page.locator("#decide-approve").bounding_box()
+    page.locator("#decide-approve").click()
+    expect(page.locator("#progress")).to_be_visible()
+    there = page.evaluate(
+        "([x, y]) => document.elementFromPoint(x, y).closest('a, button')?.id ?? ''",
+        [box["x"] + box["width"] / 2, box["y"] + box["height"] / 2],
+    )
+    assert there in ("", "next-request")
+
+
 def test_progress_arrives_without_taking_the_focus_away(page, live_server, refund, ada, sign_in, work):
     decide(refund.pk, by=ada, kind="approve")
     sign_in(page, ada).goto(address(live_server, refund))

@@ -220,7 +220,7 @@ def test_all_of_it_works_without_a_script(open_page, sign_in, live_server, ada, 
     page.get_by_role("button", name="Filter").click()
     expect(page.get_by_text("No run is like that")).to_be_visible()
     page.get_by_role("link", name="Remove the filter status: failed").click()
-    expect(page.get_by_role("link", name="Refund", exact=True)).to_be_visible()
+    expect(page.get_by_role("link", name="Refund 420.00 for A-17?")).to_be_visible()
 
 
 # ---- Small screens, both themes, everybody ----

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from pydantic import BaseModel, ConfigDict, RootModel, SecretStr
 
-from recovery.rendering.call import CallLine, call_lines, literal
+from recovery.rendering.call import CallLine, blocks, call_lines, literal
 
 
 class Method(Enum):
@@ -201,3 +201,29 @@ def test_a_list_that_contains_itself_has_an_end() -> None:
 
     assert "<list that contains itself>" in text("run", loop)
     assert literal(loop) == "[1, <list that contains itself>]"
+
+
+# ---- What is folded ----
+
+
+@pytest.mark.parametrize("count", [0, 1, 24])
+def test_a_short_call_is_not_folded(count: int) -> None:
+    [block] = blocks([CallLine(str(number)) for number in range(count)])
+
+    assert (len(block.lines), block.is_folded) == (count, False)
+
+
+def test_a_long_call_folds_what_nobody_edited_and_loses_no_line() -> None:
+    touched = {40: {"is_edited": True}, 41: {"is_invalid": True}, 50: {"is_edited": True}}
+    call = [CallLine(str(number), **touched.get(number, {})) for number in range(100)]
+
+    found = blocks(call)
+
+    assert [line for block in found for line in block.lines] == call
+    assert [(block.lines[0].text, block.lines[-1].text, block.is_folded) for block in found] == [
+        ("0", "2", False),
+        ("3", "36", True),
+        ("37", "53", False),
+        ("54", "96", True),
+        ("97", "99", False),
+    ]

@@ -61,6 +61,7 @@ def test_limits_become_attributes_that_never_refuse_more_than_the_model() -> Non
     assert form["fives"].attrs == {"step": "5", "min": "5"}
     assert form["debt"].attrs == {}
     assert form["price"].attrs == {"inputmode": "decimal"}
+    assert form["code"].help.endswith("Pattern: `^CC-[0-9]{4}$`")
     assert form["code"].attrs == {"maxlength": "7", "pattern": "CC-[0-9]{4}"}
     assert form["part"].attrs == {}
     assert form["either"].attrs == {}

@@ -154,6 +154,12 @@ def test_nobody_deletes_what_was_decided(browser, decided, name):
     assert model.objects.count() == count
 
 
+def test_the_admin_wears_the_colours_of_the_product(browser):
+    links = [one.attrs["href"] for one in read(browser.get("/admin/")).all("link", rel="stylesheet")]
+    ours = [one.rpartition("/css/")[2] for one in links if "/css/tokens" in one or one.endswith("css/admin.css")]
+    assert ours == ["tokens.css", "admin.css"]
+
+
 def test_every_page_of_the_admin_keeps_the_strict_policy(browser, decided):
     request = ApprovalRequest.objects.get()
     paths = [

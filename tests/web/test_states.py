@@ -73,6 +73,12 @@ def test_a_state_without_description_goes_by_its_pipeline_and_id(browser):
     assert listed(browser) == [f"nightly {state.short_id}"]
 
 
+def test_runs_that_are_named_after_their_pipeline_go_by_what_they_ask_or_by_their_id(browser, run_until_it_waits):
+    asking, done = run_until_it_waits(description="Refund"), ran("Refund", pipeline="test-refund")
+    assert asking.description == "Refund"
+    assert listed(browser) == ["Refund 420.00 for A-17?", f"Refund {done.short_id}"]
+
+
 def test_hidden_characters_of_a_title_are_written_out(browser):
     ran("pay \u202eecila")
     assert listed(browser) == ["pay ⟨U+202E⟩ecila"]
