@@ -6,10 +6,9 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from pydantic import ValidationError
-
 from rh_agents.core import serialization
 from rh_agents.core.errors import CorruptStateError, IncompatibleVersionError, SerializationError
+from rh_agents.core.kinds import check_changes, check_list, check_object
 from rh_agents.core.state_recovery import (
     CURRENT_SCHEMA_VERSION,
     Changes,
@@ -19,11 +18,13 @@ from rh_agents.core.state_recovery import (
     StateSnapshot,
     StateStatus,
     check_version,
+    entry_from_list,
 )
 from rh_agents.sealed_json import FRONT_LENGTH, is_sealed, seal, unseal
 
 _EVENT_FIELDS = frozenset(f.name for f in fields(EventRecord) if f.name != "load_artifact")
 _NO_METADATA = b'"number":'
+_STATUSES = {status.value: status for status in StateStatus}
 
 HASHES = re.compile(rb"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 """What may be the id of an artifact in a line."""
@@ -94,31 +95,36 @@ def decode_line(line: bytes, state_id: str, number: int) -> Changes:
     try:
         check_version(record["version"])
         if record["number"] != number:
-            raise CorruptStateError(f"{where}: checkpoint {record['number']} stands in its place")
+            raise CorruptStateError(f"checkpoint {record['number']} stands in its place")
         if number == 1 and record["state_id"] != state_id:
-            raise CorruptStateError(f"{where}: it is of the state {record['state_id']!r}")
-        return Changes(
+            raise CorruptStateError(f"it is of the state {record['state_id']!r}")
+        changes = Changes(
             state_id=state_id,
             base=number - 1,
             version=record["version"],
-            status=StateStatus(record["status"]),
+            status=_STATUSES[record["status"]],
             updated_at=datetime.fromisoformat(record["updated_at"]),
             created_at=datetime.fromisoformat(record["created_at"]) if "created_at" in record else None,
             metadata=_metadata_from_dict(record["metadata"]) if "metadata" in record else None,
             clock=record["clock"],
             closed=record.get("closed", []),
-            events=[_event_from_dict(event, record["version"]) for event in record.get("events", ())],
-            storage=_entries_from_dict(record.get("storage", {})),
-            artifacts=_entries_from_dict(record.get("artifacts", {})),
+            events=_events_from_list(record["events"], record["version"]) if "events" in record else [],
+            storage=_entries_from_dict(record["storage"], "storage") if "storage" in record else {},
+            artifacts=_entries_from_dict(record["artifacts"], "artifacts") if "artifacts" in record else {},
             generations=record.get("generations"),
             resolution_text=record.get("resolution_text"),
         )
+        check_changes(changes)
     except IncompatibleVersionError as error:
         raise IncompatibleVersionError(f"state {state_id!r}: {error}") from None
     except SerializationError as error:
         raise SerializationError(f"custom_data of state {state_id!r}, checkpoint {number}: {error}") from error
-    except (KeyError, TypeError, ValueError, AttributeError, ValidationError) as error:
-        raise CorruptStateError(f"{where}: {error!r}") from error
+    except KeyError as error:
+        raise CorruptStateError(f"{where}: {error} is missing or unknown") from error
+    except (CorruptStateError, TypeError, ValueError, AttributeError) as error:
+        # A `pydantic.ValidationError` is a ValueError.
+        raise CorruptStateError(f"{where}: {error}") from error
+    return changes
 
 
 def split_lines(data: bytes, state_id: str) -> list[bytes]:
@@ -154,7 +160,11 @@ def number_of(line: bytes, state_id: str) -> int:
     Raises:
         CorruptStateError: the line is damaged.
     """
-    return int(_unseal(line, f"the newest checkpoint of state {state_id!r} is damaged")["number"])
+    where = f"the newest checkpoint of state {state_id!r} is damaged"
+    number = _unseal(line, where).get("number")
+    if type(number) is not int:
+        raise CorruptStateError(f"{where}: its number is {number!r:.80}")
+    return number
 
 
 def summarise(lines: Sequence[bytes], state_id: str) -> Summary:
@@ -186,11 +196,15 @@ def _unseal(line: bytes, where: str) -> dict[str, Any]:
         raise CorruptStateError(f"{where}: {error}") from error
 
 
-def _event_from_dict(data: Mapping[str, Any], version: str) -> EventRecord:
+def _events_from_list(data: Any, version: str) -> list[EventRecord]:
+    records = check_list(data, "events")
     if version != CURRENT_SCHEMA_VERSION:
         # A later minor version may add fields that this program need not know.
-        data = {name: value for name, value in data.items() if name in _EVENT_FIELDS}
-    return EventRecord.from_dict(data)
+        records = [
+            {name: value for name, value in check_object(record, "a record").items() if name in _EVENT_FIELDS}
+            for record in records
+        ]
+    return [EventRecord.from_dict(record) for record in records]
 
 
 def _metadata_to_dict(metadata: StateMetadata) -> dict[str, Any]:
@@ -200,8 +214,9 @@ def _metadata_to_dict(metadata: StateMetadata) -> dict[str, Any]:
     return data
 
 
-def _metadata_from_dict(data: Mapping[str, Any]) -> StateMetadata:
-    known = {name: value for name, value in data.items() if name in StateMetadata.model_fields}
+def _metadata_from_dict(data: Any) -> StateMetadata:
+    metadata = check_object(data, "metadata")
+    known = {name: value for name, value in metadata.items() if name in StateMetadata.model_fields}
     if "custom_data" in known:
         known["custom_data"] = serialization.decode(known["custom_data"])
     return StateMetadata(**known)
@@ -218,8 +233,11 @@ def _without_defaults(entry: Entry) -> list[Any]:
     return values
 
 
-def _entries_from_dict(data: Mapping[str, Any]) -> dict[str, Entry | None]:
-    return {key: None if values is None else Entry(*values) for key, values in data.items()}
+def _entries_from_dict(data: Any, name: str) -> dict[str, Entry | None]:
+    return {
+        key: None if values is None else entry_from_list(values, f"{name}[{key!r}]")
+        for key, values in check_object(data, name).items()
+    }
 
 
 def _time_to_text(time: datetime, name: str) -> str:

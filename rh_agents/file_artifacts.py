@@ -6,17 +6,27 @@ import time
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rh_agents.core import serialization
 from rh_agents.core.errors import CorruptArtifactError
-from rh_agents.core.serialization import EncodedArtifact, decode_artifact, encode_artifact
+from rh_agents.core.serialization import EncodedArtifact, check_content, decode_artifact, encode_artifact
 from rh_agents.core.state_backend import GRACE, ArtifactBackend, StateBackend
 from rh_agents.durable_files import TEMPORARY, remove, write_whole
 from rh_agents.safe_ids import check_id
 from rh_agents.sealed_json import seal, unseal
 
 _SUFFIX = ".artifact"
+
+
+class _Header(NamedTuple):
+    """The first line of an artifact's file."""
+
+    id: str
+    codec: str
+    sha256: str
+    size: int
+    media_type: str
 
 
 class FileSystemArtifactBackend(ArtifactBackend):
@@ -90,9 +100,11 @@ class FileSystemArtifactBackend(ArtifactBackend):
     def get_size(self, artifact_id: str) -> int | None:
         try:
             with open(self._path(artifact_id), "rb") as file:
-                return int(_header(file.readline(), artifact_id)["size"])
+                return _header(file.readline(), artifact_id).size
         except FileNotFoundError:
             return None
+        except IsADirectoryError:
+            raise _no_file(artifact_id) from None
 
     def _path(self, artifact_id: str) -> Path:
         return self._folder / (check_id(artifact_id, "artifact id") + _SUFFIX)
@@ -102,11 +114,14 @@ class FileSystemArtifactBackend(ArtifactBackend):
             data = self._path(artifact_id).read_bytes()
         except FileNotFoundError:
             return None
+        except IsADirectoryError:
+            raise _no_file(artifact_id) from None
         line, _, payload = data.partition(b"\n")
         header = _header(line, artifact_id)
-        encoded = EncodedArtifact(header["codec"], payload, header["media_type"])
-        if header["sha256"] != serialization.artifact_id(encoded):
+        encoded = EncodedArtifact(header.codec, payload, header.media_type)
+        if header.sha256 != serialization.artifact_id(encoded) or header.size != len(payload):
             raise CorruptArtifactError(f"artifact {artifact_id!r} is damaged: its bytes do not match their hash")
+        check_content(artifact_id, header.sha256)
         return encoded
 
 
@@ -122,11 +137,20 @@ def _file_of(artifact_id: str, encoded: EncodedArtifact) -> bytes:
     return seal(header) + b"\n" + encoded.payload
 
 
-def _header(line: bytes, artifact_id: str) -> dict[str, Any]:
+def _header(line: bytes, artifact_id: str) -> _Header:
+    where = f"artifact {artifact_id!r} is damaged in its first line"
     try:
-        header = unseal(line.removesuffix(b"\n"))
+        found = unseal(line.removesuffix(b"\n"))
     except ValueError as error:
-        raise CorruptArtifactError(f"artifact {artifact_id!r} is damaged in its first line: {error}") from error
-    if header["id"] != artifact_id:
-        raise CorruptArtifactError(f"artifact {artifact_id!r} is damaged: it is {header['id']!r}")
+        raise CorruptArtifactError(f"{where}: {error}") from error
+    header = _Header(*(found.get(name) for name in _Header._fields))  # type: ignore[arg-type]  # checked below
+    for name, kind in _Header.__annotations__.items():
+        if type(getattr(header, name)) is not kind:
+            raise CorruptArtifactError(f"{where}: its {name} is {getattr(header, name)!r:.80}")
+    if header.id != artifact_id:
+        raise CorruptArtifactError(f"artifact {artifact_id!r} is damaged: it is {header.id!r:.210}")
     return header
+
+
+def _no_file(artifact_id: str) -> CorruptArtifactError:
+    return CorruptArtifactError(f"artifact {artifact_id!r} is damaged: a folder stands in the place of its file")

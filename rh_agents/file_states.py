@@ -3,7 +3,7 @@
 import os
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rh_agents.checkpoint_lines import HASHES, Summary, decode_lines, encode_line, number_of, split_lines, summarise
@@ -17,7 +17,7 @@ _SUFFIX = ".jsonl"
 _TAIL_BYTES = 1 << 16
 _HEADS_REMEMBERED = 10_000
 
-_UNREADABLE = (CorruptStateError, IncompatibleVersionError, SerializationError)
+_UNREADABLE = (CorruptStateError, IncompatibleVersionError, SerializationError, OSError)
 
 # What changes when somebody else writes a file: its inode, size and time of change.
 _Stamp = tuple[int, int, int]
@@ -64,7 +64,7 @@ class FileSystemStateBackend(StateBackend):
             return 1
         line = encode_line(changes)
         try:
-            with locked(path, to_write=True) as descriptor:
+            with _locked(path, to_write=True) as descriptor:
                 head = self._head(descriptor, changes.state_id)
                 if changes.base != head:
                     raise StaleWriterError(
@@ -119,7 +119,7 @@ class FileSystemStateBackend(StateBackend):
     def delete_state(self, state_id: str) -> bool:
         path = self._path(state_id)
         try:
-            with locked(path, to_write=True):
+            with _locked(path, to_write=True):
                 removed = remove(path)
         except FileNotFoundError:
             return False
@@ -134,7 +134,7 @@ class FileSystemStateBackend(StateBackend):
         """See `StateBackend`. Whatever looks like the id of an artifact is one, so damaged files count too."""
         found: set[bytes] = set()
         for path in self._folder.glob(f"[!.]*{_SUFFIX}"):
-            with suppress(FileNotFoundError):
+            with suppress(FileNotFoundError, IsADirectoryError):
                 found.update(HASHES.findall(path.read_bytes()))
         return {identity.decode() for identity in found}
 
@@ -143,14 +143,14 @@ class FileSystemStateBackend(StateBackend):
 
     def _lines(self, state_id: str) -> list[bytes] | None:
         try:
-            with locked(self._path(state_id)) as descriptor:
+            with _locked(self._path(state_id)) as descriptor:
                 data = read_all(descriptor)
         except FileNotFoundError:
             return None
         return split_lines(data, state_id)
 
     def _save_over(self, path: Path, snapshot: StateSnapshot) -> Changes:
-        with locked(path, to_write=True) as descriptor:
+        with _locked(path, to_write=True) as descriptor:
             lines = split_lines(read_all(descriptor), snapshot.state_id)
             changes = Changes.between(decode_lines(lines, snapshot.state_id), snapshot)
             line = encode_line(changes)
@@ -202,12 +202,29 @@ class FileSystemStateBackend(StateBackend):
         known = self._summaries.get(state_id)
         if known is not None and known[0] == _stamp(path.stat()):
             return known[1]
-        with locked(path) as descriptor:
+        with _locked(path) as descriptor:
             stamp = _stamp(os.fstat(descriptor))
             data = read_all(descriptor)
         summary = summarise(split_lines(data, state_id), state_id)
         self._summaries[state_id] = stamp, summary
         return summary
+
+
+@contextmanager
+def _locked(path: Path, *, to_write: bool = False) -> Iterator[int]:
+    """See `locked`.
+
+    Raises:
+        CorruptStateError: what stands there is no file: a folder, or a link to nowhere.
+    """
+    try:
+        with locked(path, to_write=to_write) as descriptor:
+            yield descriptor
+    except (FileNotFoundError, IsADirectoryError):
+        if path.is_dir() or (path.is_symlink() and not path.exists()):
+            state_id = path.name.removesuffix(_SUFFIX)
+            raise CorruptStateError(f"state {state_id!r} is damaged: {path} is no file") from None
+        raise
 
 
 def _stamp(status: os.stat_result) -> _Stamp:

@@ -10,7 +10,8 @@ from typing import Any
 
 from rh_agents.checkpoint_lines import HASHES, Summary, decode_lines, encode_line, summarise
 from rh_agents.core.errors import StaleWriterError
-from rh_agents.core.serialization import EncodedArtifact, decode_artifact, encode_artifact
+from rh_agents.core.serialization import EncodedArtifact, check_content, decode_artifact, encode_artifact, is_content_id
+from rh_agents.core.serialization import artifact_id as content_id
 from rh_agents.core.state_backend import ArtifactBackend, StateBackend
 from rh_agents.core.state_recovery import Changes, StateSnapshot, StateStatus, check_version
 from rh_agents.safe_ids import check_id
@@ -122,6 +123,8 @@ class InMemoryArtifactBackend(ArtifactBackend):
         encoded = self._artifacts.get(check_id(artifact_id, "artifact id"))
         if encoded is None:
             return None
+        if is_content_id(artifact_id):
+            check_content(artifact_id, content_id(encoded))
         return decode_artifact(encoded.codec, encoded.payload, allow_pickle=self._allow_pickle)
 
     def delete_artifact(self, artifact_id: str) -> bool:

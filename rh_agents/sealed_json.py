@@ -29,7 +29,10 @@ def unseal(line: bytes) -> dict[str, Any]:
     """
     if not is_sealed(line):
         raise ValueError("its bytes do not match their checksum")
-    record = _loads(line.decode())
+    try:
+        record = _loads(line.decode())
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
     if not isinstance(record, dict):
         raise ValueError("it is no record")
     return record

@@ -19,7 +19,14 @@ from recovery.backends.sql import BATCH
 from recovery.backends.threads import callable_on_a_loop
 from recovery.models import Artifact, ArtifactRef, Event, StorageEntry
 from rh_agents.core.errors import CorruptArtifactError
-from rh_agents.core.serialization import decode_artifact, encode_artifact
+from rh_agents.core.serialization import (
+    EncodedArtifact,
+    check_content,
+    decode_artifact,
+    encode_artifact,
+    is_content_id,
+)
+from rh_agents.core.serialization import artifact_id as content_id
 from rh_agents.core.state_backend import ArtifactBackend
 from rh_agents.durable_files import write_whole
 from rh_agents.safe_ids import check_id
@@ -74,7 +81,10 @@ class DjangoArtifactBackend(ArtifactBackend):
             raise CorruptArtifactError(
                 f"artifact {artifact_id!r} is damaged: its file {found.file_name} is gone"
             ) from error
-        if hashlib.sha256(payload).hexdigest() != found.sha256:
+        if is_content_id(artifact_id):
+            # It says more than the hash beside it: that of codec and bytes.
+            check_content(artifact_id, content_id(EncodedArtifact(found.codec, payload, found.media_type)))
+        elif hashlib.sha256(payload).hexdigest() != found.sha256:
             raise CorruptArtifactError(f"artifact {artifact_id!r} is damaged: its bytes do not match their hash")
         return decode_artifact(found.codec, payload, allow_pickle=self._allow_pickle)
 

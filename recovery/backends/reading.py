@@ -2,17 +2,19 @@
 
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
 from recovery.backends import sql
 from recovery.backends.metadata import read_custom_data, read_metadata
-from recovery.backends.rows import READ_COLUMNS, event_records
+from recovery.backends.rows import READ_COLUMNS, entries, event_records
 from recovery.backends.tips import TIP_COLUMNS, Tip, read_tip, tip_of
 from recovery.models import ArtifactRef, Checkpoint, Event, State, StorageEntry, Tag
-from rh_agents.core.errors import CorruptStateError
-from rh_agents.core.state_recovery import Entry, StateMetadata, StateSnapshot, StateStatus, check_version
+from rh_agents.core.errors import CorruptStateError, SerializationError
+from rh_agents.core.kinds import check_snapshot
+from rh_agents.core.state_recovery import StateMetadata, StateSnapshot, StateStatus, check_version
 
 STATE_COLUMNS = (
     "id",
@@ -33,7 +35,8 @@ STATE_COLUMNS = (
 
 def load(key: uuid.UUID) -> tuple[StateSnapshot, Tip] | None:
     """The newest checkpoint, and where it leaves the state."""
-    rows = sql.select(_newest(), [key])
+    with _damage_of(key):
+        rows = sql.select(_newest(), [key])
     if not rows:
         return None
     state, checkpoint = rows[0][: len(STATE_COLUMNS)], rows[0][len(STATE_COLUMNS) : -1]
@@ -44,8 +47,11 @@ def load(key: uuid.UUID) -> tuple[StateSnapshot, Tip] | None:
         return snapshot, Tip()
     if checkpoint[0] is None:
         raise CorruptStateError(f"state {key} is damaged: its newest checkpoint, {snapshot.head}, is missing")
-    tip = tip_of(checkpoint)
+    with _damage_of(key):
+        tip = tip_of(checkpoint)
     snapshot.updated_at = tip.saved_at or snapshot.updated_at
+    with _damage_of(key):
+        check_snapshot(snapshot)
     _read_log(snapshot, key, tip)
     return snapshot, tip
 
@@ -81,6 +87,8 @@ def load_at(key: uuid.UUID, number: int) -> StateSnapshot | None:
         head=number,
         resolution_text=resolution,
     )
+    with _damage_of(key):
+        check_snapshot(snapshot)
     _read_log(snapshot, key, tip)
     return snapshot
 
@@ -107,7 +115,9 @@ def snapshot_values(row: Sequence[Any], tags: list[str]) -> dict[str, Any]:
         generations,
         resolution,
     ) = row
-    key, parent = sql.as_uuid(key), sql.as_uuid(parent)
+    key = sql.as_uuid(key)
+    with _damage_of(key):
+        parent, created_at, updated_at = sql.as_uuid(parent), sql.as_time(created_at), sql.as_time(updated_at)
     return {
         "state_id": str(key),
         "status": _status(status, key),
@@ -120,8 +130,8 @@ def snapshot_values(row: Sequence[Any], tags: list[str]) -> dict[str, Any]:
             custom_data=read_custom_data(custom_data, key),
         ),
         "version": version,
-        "created_at": sql.as_time(created_at),
-        "updated_at": sql.as_time(updated_at),
+        "created_at": created_at,
+        "updated_at": updated_at,
         "generations": _loads(generations, key) if generations else {},
         "clock": clock,
         "head": head,
@@ -134,11 +144,10 @@ def _read_log(snapshot: StateSnapshot, key: uuid.UUID, tip: Tip) -> None:
     at = [key, tip.number, tip.number]
     snapshot.events = event_records(sql.select(_log(Event, READ_COLUMNS, "position"), at), key)
     if tip.storage_count:
-        rows = sql.select(_log(StorageEntry, ("key", "seq", "text", "owner"), "id"), at)
-        snapshot.storage = {name: Entry(*entry) for name, *entry in rows}
+        snapshot.storage = entries(sql.select(_log(StorageEntry, ("key", "seq", "text", "owner"), "id"), at), key)
     if tip.artifact_count:
         rows = sql.select(_log(ArtifactRef, ("key", "seq", "artifact_id", "owner", "media_type", "size"), "id"), at)
-        snapshot.artifacts = {name: Entry(*entry) for name, *entry in rows}
+        snapshot.artifacts = entries(rows, key)
 
 
 @cache
@@ -168,10 +177,21 @@ def _status(text: str, key: uuid.UUID) -> StateStatus:
         raise CorruptStateError(f"state {key} is damaged: {text!r} is no status") from error
 
 
+@contextmanager
+def _damage_of(key: uuid.UUID) -> Iterator[None]:
+    """What cannot be read in here is damage. SQLite keeps values of any kind in a column of any other."""
+    try:
+        yield
+    except SerializationError:
+        raise
+    except (TypeError, ValueError, AttributeError) as error:
+        raise CorruptStateError(f"state {key} is damaged: {error}") from error
+
+
 def _loads(text: str, key: uuid.UUID) -> dict[str, Any]:
     try:
         loaded = json.loads(text)
-    except ValueError as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise CorruptStateError(f"state {key} is damaged: {error}") from error
     if not isinstance(loaded, dict):
         raise CorruptStateError(f"state {key} is damaged: {text[:80]!r} is no object")

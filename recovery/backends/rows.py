@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rh_agents.core.errors import CorruptStateError
+from rh_agents.core.kinds import check_event, check_object
 from rh_agents.core.serialization import referenced_artifact
-from rh_agents.core.state_recovery import Entry, EventRecord, Write
+from rh_agents.core.state_recovery import Entry, EventRecord, Write, entry_from_list, writes_from_dict
 from rh_agents.core.types import ExecutionStatus
 
 Row = tuple[Any, ...]
@@ -158,12 +159,28 @@ def event_records(rows: Iterable[Sequence[Any]], state_id: uuid.UUID) -> list[Ev
             )
             if wrote:
                 _read_wrote(record, wrote)
+            check_event(record)
             add(record)
-    except (AttributeError, KeyError, ValueError, TypeError) as error:
+    except (AttributeError, KeyError, ValueError, TypeError, RecursionError) as error:
         raise CorruptStateError(
-            f"state {state_id} is damaged: the record at {address!r} cannot be read: {error!r}"
+            f"state {state_id} is damaged: the record at {address!r:.80} cannot be read: {error!r}"
         ) from error
     return records
+
+
+def entries(rows: Iterable[Sequence[Any]], state_id: uuid.UUID) -> dict[str, Entry]:
+    """Of rows that begin with the key and go on with the fields of an `Entry`.
+
+    Raises:
+        CorruptStateError: a row is damaged.
+    """
+    found: dict[str, Entry] = {}
+    for key, *values in rows:
+        try:
+            found[key] = entry_from_list(values, key)
+        except TypeError as error:
+            raise CorruptStateError(f"state {state_id} is damaged: {error}") from error
+    return found
 
 
 def entry_row(key: str, entry: Entry, number: int) -> Row:
@@ -221,18 +238,10 @@ def _writes(writes: Mapping[str, Write]) -> dict[str, list[Any]]:
 
 
 def _read_wrote(record: EventRecord, text: str) -> None:
-    wrote = json.loads(text)
-    if "storage" in wrote:
-        record.storage_writes = _read_writes(wrote["storage"])
-    if "artifacts" in wrote:
-        record.artifact_writes = _read_writes(wrote["artifacts"])
-    for name, words in wrote.get("words", {}).items():
+    wrote = check_object(json.loads(text), "wrote")
+    record.storage_writes = writes_from_dict(wrote.get("storage"), "storage")
+    record.artifact_writes = writes_from_dict(wrote.get("artifacts"), "artifacts")
+    for name, words in check_object(wrote.get("words", {}), "words").items():
+        if name not in _WORDS:
+            raise ValueError(f"{name!r:.80} is none of {', '.join(_WORDS)}")
         setattr(record, name, words)
-
-
-def _read_writes(data: Mapping[str, Sequence[Any]]) -> dict[str, Write]:
-    writes = {key: Write(*values) for key, values in data.items()}
-    for key, write in writes.items():
-        if write.covers is not None:
-            writes[key] = write._replace(covers=tuple(write.covers))
-    return writes

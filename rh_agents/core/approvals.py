@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from rh_agents.core.addressing import check_part
+from rh_agents.core.errors import CorruptStateError
 from rh_agents.core.texts import Text
 
 OfferedKind = Literal["approve", "edit", "respond", "reject", "request_changes"]
@@ -141,13 +142,16 @@ def proposal_fields(proposal: Any) -> set[str]:
     return set()
 
 
-def complete_answer(question: Question, answer: Answer) -> Answer:
+def complete_answer(question: Any, answer: Answer, where: str = "the state") -> Answer:
     """`answer` with what follows from its kind and from the question, typed as the question says.
 
     Raises:
+        CorruptStateError: `question`, which was kept `where`, is none.
         ValueError: the question does not offer that kind, or a field was changed that is not editable
             (`pydantic.ValidationError` where a model refuses the value).
     """
+    if not isinstance(question, Question):
+        raise CorruptStateError(f"{where} is damaged: what waits there is a {type(question).__name__} and no question")
     if answer.kind in ("approve", "edit", "respond", "reject") and answer.kind not in question.allowed_kinds:
         raise ValueError(f"{answer.kind!r} is not offered here; there are: {', '.join(question.allowed_kinds)}")
     proposal, response, edited = question.proposal, None, False

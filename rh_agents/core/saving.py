@@ -247,7 +247,11 @@ class SavedState:
         """
         if encoded := self.storage.unsaved_artifacts.get(artifact_id):
             return decode_artifact(encoded.codec, encoded.payload)
-        if self.artifact_backend is None or not self.artifact_backend.exists(artifact_id):
+        try:
+            is_there = self.artifact_backend is not None and self.artifact_backend.exists(artifact_id)
+        except ValueError as error:
+            raise CorruptArtifactError(f"state {self.state_id!r} refers to an artifact by no id: {error}") from error
+        if self.artifact_backend is None or not is_there:
             raise CorruptArtifactError(f"the artifact {artifact_id} is not in the artifact backend")
         return self.artifact_backend.load_artifact(artifact_id)
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 # The codec modules fill the tables of `coding` when they are imported.
 from rh_agents.core import class_codecs, container_codecs, numpy_codecs, pandas_codecs, scalar_codecs, time_codecs
 from rh_agents.core.coding import TAG, Load, LoadFailed, Node, Refused, read, reads, text_of, type_label, write
-from rh_agents.core.errors import SerializationError
+from rh_agents.core.errors import CorruptArtifactError, SerializationError
 from rh_agents.core.json_text import MAX_DEPTH, dumps, fast_dumps, loads
 from rh_agents.core.plain_view import to_plain, type_name
 from rh_agents.core.type_names import register_type
@@ -25,6 +25,7 @@ __all__ = [
     "EncodedArtifact",
     "artifact_id",
     "artifact_reference",
+    "check_content",
     "decode",
     "decode_artifact",
     "encode",
@@ -195,6 +196,12 @@ def artifact_id(encoded: EncodedArtifact) -> str:
 def is_content_id(identity: str) -> bool:
     """Whether it looks like what `artifact_id` gives."""
     return CONTENT_ID.fullmatch(identity) is not None
+
+
+def check_content(identity: str, content: str) -> None:
+    """Raises CorruptArtifactError if `identity` is the id of a content, and of another than that of id `content`."""
+    if is_content_id(identity) and identity != content:
+        raise CorruptArtifactError(f"artifact {identity!r} is damaged: its content is that of {content}")
 
 
 def _pickled(value: Any, key: str) -> bytes:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from rh_agents.core.errors import CorruptStateError, IncompatibleVersionError, SerializationError
+from rh_agents.core.kinds import check_entry, check_event, check_list, check_object, check_write
 from rh_agents.core.serialization import decode
 from rh_agents.core.texts import check_text
 from rh_agents.core.types import ExecutionStatus
@@ -163,15 +164,20 @@ class EventRecord:
         """
         try:
             values = dict(data)
-            values["status"] = ExecutionStatus(values["status"])
+            if "load_artifact" in values:
+                raise ValueError("load_artifact is no field of a record")
+            values["status"] = _STATUSES[values["status"]]
             for name in ("storage_writes", "artifact_writes"):
-                if values.get(name):
-                    values[name] = {key: _write_from_list(write) for key, write in values[name].items()}
-            return cls(**values)
+                if name in values:
+                    values[name] = writes_from_dict(values[name], name)
+            record = cls(**values)
+            check_event(record)
         except (TypeError, ValueError, KeyError, AttributeError) as error:
             raise CorruptStateError(f"a record cannot be read: {error}") from error
+        return record
 
 
+_STATUSES = {status.value: status for status in ExecutionStatus}
 _REQUIRED = object()
 _RECORD_DEFAULTS: dict[str, Any] = {
     f.name: _REQUIRED if f.name in ("position", "address", "event_type", "actor", "status") else f.default
@@ -372,9 +378,29 @@ def major_of(version: str) -> int:
         raise CorruptStateError(f"{version!r} is no schema version") from error
 
 
-def _write_from_list(values: Sequence[Any]) -> Write:
-    write = Write(*values)
-    return write if write.covers is None else write._replace(covers=tuple(write.covers))
+def writes_from_dict(data: Any, name: str) -> dict[str, Write] | None:
+    """What a record wrote, from its plain form.
+
+    Raises:
+        TypeError: it is of the wrong kind.
+    """
+    if data is None:
+        return None
+    writes: dict[str, Write] = {}
+    for key, values in check_object(data, name).items():
+        write = Write(*check_list(values, f"{name}[{key!r}]"))
+        check_write(write, f"{name}[{key!r}]")
+        if write.covers is not None:
+            write = write._replace(covers=tuple(entry_from_list(write.covers, f"{name}[{key!r}], covers")))
+        writes[key] = write
+    return writes
+
+
+def entry_from_list(values: Any, name: str) -> Entry:
+    """Raises TypeError if it is of the wrong kind."""
+    entry = Entry(*check_list(values, name))
+    check_entry(entry, name)
+    return entry
 
 
 def _position(event: EventRecord) -> int:

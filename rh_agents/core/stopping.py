@@ -67,7 +67,8 @@ class StoppingState(SavedState):
         if record is None:
             raise AddressNotFoundError(address, list(self.history.open))
         decided_at = answer.decided_at or datetime.now(UTC)
-        completed = complete_answer(record.result, answer.model_copy(update={"decided_at": decided_at}))
+        where = f"state {self.state_id!r} at {address}"
+        completed = complete_answer(record.result, answer.model_copy(update={"decided_at": decided_at}), where)
         text = self.storage.spill(encode(completed, where=f"the answer at {address}"))
         self._close_questions([record])
         self.add_record(

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 
-from rh_agents.core.errors import SerializationError
+from rh_agents.core.errors import CorruptArtifactError, SerializationError
 from rh_agents.core.serialization import artifact_id, encode_artifact
 from rh_agents.core.state_backend import ArtifactBackend
 
@@ -70,6 +70,15 @@ class ArtifactBackendContract:
             assert backend.save_encoded(identity, encoded.codec, encoded.payload, encoded.media_type) is True
         assert self.reopen(backend).load_artifact(identity) == {"rows": [1, 2]}
         assert backend.list_artifacts() == [identity]
+
+    def test_other_content_under_the_id_of_a_content_is_never_given_out(self, backend: ArtifactBackend) -> None:
+        identity = artifact_id(encode_artifact("text"))
+        for codec, payload in (("text", b"other"), ("bytes", b"text")):
+            with pytest.raises((CorruptArtifactError, ValueError), match=identity):
+                backend.save_encoded(identity, codec, payload)
+                self.reopen(backend).load_artifact(identity)
+        backend.save_artifact(identity, "text")
+        assert self.reopen(backend).load_artifact(identity) == "text"
 
     def test_an_unknown_id_is_none_and_not_there(self, backend: ArtifactBackend) -> None:
         assert backend.load_artifact("nowhere") is None

@@ -431,9 +431,17 @@ def test_a_time_without_a_zone_is_refused():
         (Event, {"wrote": "{"}),
         (Event, {"wrote": "[1]"}),
         (Event, {"wrote": '{"words": {"speed": 1}}'}),
+        (Event, {"wrote": '{"words": {"position": 7}}'}),
+        (Event, {"wrote": '{"words": {"traceback": 7}}'}),
+        (Event, {"wrote": '{"storage": {"k": [null, "1"]}}'}),
+        (Event, {"wrote": '{"storage": {"k": "12"}}'}),
+        (Event, {"wrote": '{"storage": ["k"]}'}),
+        (Event, {"wrote": '{"artifacts": {"k": [1, "2", "", 0, [1]]}}'}),
+        (Event, {"wrote": "[" * 100_000}),
         (Event, {"status": "dancing"}),
         (State, {"custom_data": "[1]"}),
         (State, {"generations": "[]"}),
+        (State, {"generations": '{"step1::tool_call": "2"}'}),
         (State, {"head": 9}),
     ],
 )
@@ -444,7 +452,38 @@ def test_a_damaged_state_is_named_and_never_loaded_in_part(model, damage):
         backend().load_state(state_id)
 
 
-@pytest.mark.parametrize("damage", [{"metadata": "{"}, {"metadata": '{"tags": 3}'}, {"extra": "[]"}])
+@pytest.mark.skipif(connection.vendor == "postgresql", reason="its columns hold values of their own kind alone")
+@pytest.mark.parametrize(
+    ("model", "column"),
+    [
+        *((Event, name) for name in ("position", "address", "result", "started_at")),
+        *((State, name) for name in ("description", "created_at", "clock")),
+        *((StorageEntry, name) for name in ("seq", "text")),
+        (Checkpoint, "created_at"),
+        (Tag, "tag"),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_damage(model, column):
+    state_id = saved_state(tags=["production"])
+    backend().append(changes(state_id, 1, events=[step(1, result="x")], storage={"k": Entry(1, "1")}))
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA ignore_check_constraints = on")
+        cursor.execute(f'UPDATE {model._meta.db_table} SET "{column}" = %s', [b"\xff"])
+        cursor.execute("PRAGMA ignore_check_constraints = off")
+    with pytest.raises(CorruptStateError, match=state_id):
+        backend().load_state(state_id)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"metadata": "{"},
+        {"metadata": '{"tags": 3}'},
+        {"extra": "[]"},
+        {"extra": '{"generations": [1]}'},
+        {"extra": '{"generations": {"step1::tool_call": null}}'},
+    ],
+)
 def test_a_damaged_checkpoint_is_named(damage):
     state_id = saved_state(steps=1)
     Checkpoint.objects.filter(number=1).update(**damage)

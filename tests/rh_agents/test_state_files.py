@@ -16,9 +16,7 @@ from rh_agents.core.errors import (
     StaleWriterError,
 )
 from rh_agents.core.state_recovery import Changes, Entry, StateStatus
-from rh_agents.state_backends import (
-    FileSystemStateBackend,
-)
+from rh_agents.state_backends import FileSystemStateBackend
 from rh_agents.testing.samples import START, full_snapshot, random_series, simple_snapshot, step
 
 
