@@ -28,8 +28,8 @@ class Event(models.Model):
 
     `result` is the encoded value, or a reference to the artifact `result_artifact` when it is large; `size` is in
     bytes. `started_at` is seconds since the epoch, `duration_s` seconds. `wrote` is the JSON of what the step put
-    into storage and artifacts, so that it can be undone. `overlapped`: a sibling of the same name ran beside it; `lanes`:
-    which task called it.
+    into storage and artifacts, so that it can be undone. `overlapped`: a sibling of the same name ran beside it;
+    `lanes`: which task called it.
     """
 
     class Kind(models.TextChoices):

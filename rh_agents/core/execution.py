@@ -63,6 +63,7 @@ class ExecutionState(StoppingState):
         """The code of the run starts again from its beginning, in this process."""
         super().rewind()
         self._skipped: set[tuple[str, ...]] = set()
+        self._validated: dict[str, EventRecord] = {}
 
     # ---- what handlers and their callers ask
 
@@ -103,10 +104,10 @@ class ExecutionState(StoppingState):
             StaleWriterError: somebody else has the state by now.
         """
         frame = self.current_frame()
-        address = frame.allot(event.stem, event.event_type, input_data)
+        address = frame.allot(event.stem, event.event_type, lambda: fingerprint(input_data))
         event.address = address.text
         self.check_boundary(frame)
-        self._reached.add(address.text)
+        self.reach(address.text, frame)
         record = self.history.completed.get(address.text)
         if record is not None and self.replay_mode is not ReplayMode.VALIDATION:
             event.is_replayed = True
@@ -120,6 +121,9 @@ class ExecutionState(StoppingState):
             result = await self._attempt(frame, event, address, call, input_data, context)
         finally:
             call.end()
+            # Attempts before the last are no outcome.
+            if (outcome := self._validated.pop(address.text, None)) is not None:
+                compare(outcome, self._recorded_outcome(address.text), self.validation_report)
         if result.ok:
             self._save_after(event.event_type)
         return result
@@ -160,7 +164,7 @@ class ExecutionState(StoppingState):
     def finish_step(self, record: EventRecord, frame: Frame) -> None:
         """An attempt ended: keep its record and tell subscribers."""
         if self.replay_mode is ReplayMode.VALIDATION:
-            compare(record, self.history.completed.get(record.address), self.validation_report)
+            self._validated[record.address] = record
         else:
             self.add_record(record, frame)
         self.publish(record)
@@ -186,6 +190,12 @@ class ExecutionState(StoppingState):
                     return ExecutionResult(ok=False, error_message=storable(error), error_type=type(error).__name__)
             await asyncio.sleep(delay_s)
             self.check_boundary(frame)
+            self.note_recorded_calls()  # The next attempt comes to what this one has called.
+
+    def _recorded_outcome(self, address: str) -> EventRecord | None:
+        if record := self.history.completed.get(address):
+            return record
+        return next((one for one in reversed(self.history.get_event_list()) if one.address == address), None)
 
     def _skip(
         self, record: EventRecord, address: Address, event: ExecutionEvent[Any], input_data: Any

@@ -3,13 +3,12 @@
 The current frame lives in a `ContextVar`, so that steps that run side by side keep their own paths.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from rh_agents.core.addressing import Address, join
 from rh_agents.core.lanes import Numbers, RecordedCalls, described, lane_in
-from rh_agents.core.serialization import fingerprint
 
 if TYPE_CHECKING:
     from rh_agents.core.execution import ExecutionState
@@ -59,6 +58,7 @@ class Frame:
         "owners",
         "parent",
         "path",
+        "recorded",
         "scope",
         "spawned",
         "state",
@@ -83,6 +83,7 @@ class Frame:
         self.parent = parent
         self.generation = generation
         self.lanes = lanes
+        self.recorded = state.recorded_calls
         self.lane_before = ""
         self.depth: int = 0 if parent is None else parent.depth + 1
         self.branch = ""
@@ -104,7 +105,7 @@ class Frame:
         frame.step, frame.depth, frame.lanes = self.step, self.depth, self.lanes
         frame.lane_before = lane_in(self)
         frame.calls, frame.owners, frame.active = self.calls, self.owners, self.active
-        frame.numbers = self.numbers
+        frame.numbers, frame.recorded = self.numbers, self.recorded
         return frame
 
     def callers(self) -> list[tuple[str, ...]]:
@@ -124,19 +125,21 @@ class Frame:
             frame.is_stopped = True
             frame = frame.parent
 
-    def allot(self, stem: Sequence[str], event_type: str, input_data: Any = None, *, may_call: bool = True) -> Address:
-        """Where the next call of `stem` stands here. `may_call`: it can have steps of its own inside."""
+    def allot(
+        self, stem: Sequence[str], event_type: str, fingerprint: Callable[[], str], *, may_call: bool = True
+    ) -> Address:
+        """Where the next call of `stem` stands here. `fingerprint` is that of its input, asked for where tasks made
+        calls side by side. `may_call`: it can have steps of its own inside."""
         if self.branch:
             stem = (stem[0] + self.branch, *stem[1:])
         path = (*self.path, *stem)
         base = join(path, event_type)
         lane = lane_in(self)
-        recorded = self.state.recorded_calls
-        if recorded is None:
+        if self.recorded is None:
             number = self.calls.get(base, 0) + 1
             self.calls[base] = number
         else:
-            number = self._number_in(recorded, path, base, event_type, lane, input_data)
+            number = self._number_in(self.recorded, path, base, event_type, lane, fingerprint)
         text = base
         if number > 1:
             text = join(path, event_type, number)
@@ -151,13 +154,19 @@ class Frame:
         return f"{self.lanes}{described(self.depth, address.lane, fingerprint)}" if address.lane else self.lanes
 
     def _number_in(
-        self, recorded: RecordedCalls, path: tuple[str, ...], base: str, event_type: str, lane: str, input_data: Any
+        self,
+        recorded: RecordedCalls,
+        path: tuple[str, ...],
+        base: str,
+        event_type: str,
+        lane: str,
+        fingerprint: Callable[[], str],
     ) -> int:
         if base not in self.numbers:
             self.numbers[base] = recorded.of(path, event_type)
         numbers = self.numbers[base]
         if numbers is not None:
-            return numbers.next(lane, fingerprint(input_data))
+            return numbers.next(lane, fingerprint())
         self.calls[base] = self.calls.get(base, 0) + 1
         return self.calls[base]
 

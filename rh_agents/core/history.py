@@ -28,6 +28,7 @@ class HistorySet:
     def _fill(self, records: Iterable[EventRecord]) -> None:
         self._records: list[EventRecord] = []
         self._sorted = True
+        self.has_lanes = False
         self.completed: dict[str, EventRecord] = {}
         self.open: dict[str, EventRecord] = {}
         self.attempts: dict[str, int] = {}
@@ -54,6 +55,8 @@ class HistorySet:
     def _keep(self, record: EventRecord) -> None:
         if self._records and record.position < self._records[-1].position:
             self._sorted = False
+        if record.lanes:
+            self.has_lanes = True
         record.load_artifact = self._load_artifact
         self._records.append(record)
         if record.status is ExecutionStatus.COMPLETED:

@@ -23,8 +23,9 @@ current_lane: ContextVar["tuple[Frame, str] | None"] = ContextVar("rh_agents_lan
 
 
 class Recorded(NamedTuple):
-    """A call of an earlier run: its task, and the beginning of its input's fingerprint."""
+    """A call of an earlier run: when it began, its task, and the beginning of its input's fingerprint."""
 
+    position: int
     lane: str
     fingerprint: str
 
@@ -64,12 +65,14 @@ class RecordedCalls:
             parts = _parse(record.lanes)
             outer = callers(record)[::-1]
             path, number = _numbered(path_of(record.address))
-            own = parts.get(len(outer), Recorded("", record.fingerprint[:_FINGERPRINT_LENGTH]))
-            self._calls.setdefault((path, str(record.event_type)), {})[number] = own
+            lane, asked = parts.get(len(outer), ("", record.fingerprint[:_FINGERPRINT_LENGTH]))
+            self._calls.setdefault((path, str(record.event_type)), {})[number] = Recorded(record.position, lane, asked)
             for depth, caller in enumerate(outer):
                 # A caller that did not finish has no record of its own: what it called says where it was called.
                 path, number = _numbered(caller)
-                self._unfinished.setdefault(path, {})[number] = parts.get(depth, Recorded("", ""))
+                self._unfinished.setdefault(path, {}).setdefault(
+                    number, Recorded(record.position, *parts.get(depth, ("", "")))
+                )
 
     def of(self, path: Path, event_type: str) -> "Numbers | None":
         """`None` if no call of this name was made side by side with anything."""
@@ -82,48 +85,56 @@ class Numbers:
 
     def __init__(self, recorded: Calls) -> None:
         self._recorded = recorded
+        self._free = set(recorded)
         self._in_lane: dict[str, list[int]] = {}
-        for number in sorted(recorded):
+        for number in sorted(recorded, key=lambda number: recorded[number].position):
             self._in_lane.setdefault(recorded[number].lane, []).append(number)
+        self._calls: dict[str, int] = {}
         self._new = 0
 
     def next(self, lane: str, fingerprint: str) -> int:
         """The number of the recorded call that this one is, else one that no recorded call has."""
-        number = self._recorded_one(lane, fingerprint[:_FINGERPRINT_LENGTH])
-        if number is None:
+        index = self._calls.get(lane, 0)
+        self._calls[lane] = index + 1
+        number = self._recorded_one(lane, index, fingerprint[:_FINGERPRINT_LENGTH])
+        if number is not None:
+            self._free.discard(number)
+            return number
+        self._new += 1
+        while self._new in self._recorded:
             self._new += 1
-            while self._new in self._recorded:
-                self._new += 1
-            return self._new
-        self._in_lane[self._recorded[number].lane].remove(number)
-        return number
+        return self._new
 
-    def _recorded_one(self, lane: str, fingerprint: str) -> int | None:
+    def _recorded_one(self, lane: str, index: int, fingerprint: str) -> int | None:
         mine = self._in_lane.get(lane, [])
-        if mine and (not lane or self._recorded[mine[0]].fingerprint in (fingerprint, "")):
-            return mine[0]
-        others = [numbers for other, numbers in self._in_lane.items() if numbers and other != lane]
-        # Tasks made in another order, as those of a set are: their inputs tell them apart.
-        for numbers in (mine, *others) if lane else ():
-            for number in numbers:
-                if self._recorded[number].lane and self._recorded[number].fingerprint == fingerprint:
-                    return number
-        if mine:
-            return mine[0]
+        if index < len(mine):
+            number = mine[index]
+            is_free = number in self._free
+            if is_free and (not lane or self._recorded[number].fingerprint in (fingerprint, "")):
+                return number
+            # Tasks made in another order, as those of a set are: their inputs tell them apart.
+            return self._same_input_elsewhere(fingerprint) or (number if is_free else None)
         # One of the two was made by the code's own task: the code has changed, or `wait_for` makes no tasks here.
-        alike = others if not lane else [self._in_lane.get("", [])]
-        return min((numbers[0] for numbers in alike if numbers), default=None)
+        others = (number for number in sorted(self._free) if not lane or not self._recorded[number].lane)
+        return next(others, None) or self._same_input_elsewhere(fingerprint)
+
+    def _same_input_elsewhere(self, fingerprint: str) -> int | None:
+        for number in sorted(self._free):
+            if self._recorded[number].lane and self._recorded[number].fingerprint == fingerprint:
+                return number
+        return None
 
 
 def _below(parent: str, lane: str) -> str:
     return f"{parent}.{lane}" if parent and lane else parent or lane
 
 
-def _parse(lanes: str) -> dict[int, Recorded]:
-    parts: dict[int, Recorded] = {}
+def _parse(lanes: str) -> dict[int, tuple[str, str]]:
+    """By depth: the lane, and the beginning of the fingerprint."""
+    parts: dict[int, tuple[str, str]] = {}
     for part in lanes.split("/")[1:]:
         depth, lane, fingerprint = part.split(":")
-        parts[int(depth)] = Recorded(lane, fingerprint)
+        parts[int(depth)] = lane, fingerprint
     return parts
 
 

@@ -72,23 +72,21 @@ class SavedState:
 
     def rewind(self) -> None:
         """The code of the run starts again from its beginning, in this process."""
+        self.note_recorded_calls()
         self._root = Frame(self, (), "", PauseScope())  # type: ignore[arg-type]  # always an ExecutionState
-        self._reached: set[str] = set()
+        self._reached: dict[str, tuple[str, ...]] = {}
         self._is_paused_by_hand = False
         self.storage.rewind()
-        self._note_recorded_calls()
 
     def save_checkpoint(self, status: StateStatus = StateStatus.PAUSED, metadata: StateMetadata | None = None) -> bool:
         """Save what changed since the last checkpoint. `metadata=None` keeps the earlier one. `True`, or raises.
 
         Raises:
-            StateError: there is no state backend, or the run only validates.
+            StateError: there is no state backend.
             StaleWriterError: somebody else saved the state meanwhile, or it was lost before (see `lose`).
         """
         if self.state_backend is None:
             raise StateError("there is no state_backend to save to: ExecutionState(state_backend=...)")
-        if self.replay_mode is ReplayMode.VALIDATION:
-            raise StateError("a validating run saves nothing over the original")
         status = StateStatus(status)
         if status is StateStatus.AWAITING and not self.history.open:
             # A new pause by hand: the decision about the one before has been used.
@@ -171,7 +169,8 @@ class SavedState:
         if state.replay_mode is ReplayMode.VALIDATION and snapshot.events:
             # Every step runs afresh, on what stood there before the first.
             state.storage.roll_back([], snapshot.events, snapshot.events[0].position)
-        state._note_recorded_calls()
+        state.note_recorded_calls()
+        state._root.recorded = state.recorded_calls
         return state
 
     @classmethod
@@ -231,6 +230,11 @@ class SavedState:
         if self._lost is not None:
             raise StaleWriterError(self._lost)
 
+    def note_recorded_calls(self) -> None:
+        """The calls that a replay has to tell apart by the tasks that made them; `None` if there are none."""
+        history = self.history
+        self.recorded_calls = RecordedCalls(history, history.callers) if history.has_lanes else None
+
     def tick(self) -> int:
         """The next position or sequence number."""
         self._clock += 1
@@ -260,12 +264,6 @@ class SavedState:
         return frame if frame is not None and frame.state is self else self._root
 
     # ---- inside
-
-    def _note_recorded_calls(self) -> None:
-        """The calls that a replay has to tell apart by the tasks that made them; `None` if there are none."""
-        records = self.history.get_event_list()
-        has_lanes = any(record.lanes for record in records)
-        self.recorded_calls = RecordedCalls(records, self.history.callers) if has_lanes else None
 
     def _now(self) -> datetime:
         """Now, and never before the last time: a clock that was set back must not reorder checkpoints."""

@@ -5,14 +5,13 @@ import time
 from collections import deque
 from datetime import UTC, datetime
 
-from rh_agents.core.addressing import Address
 from rh_agents.core.approvals import Answer, AwaitingDecision, Question, complete_answer
-from rh_agents.core.errors import AddressNotFoundError, RunCancelledError, StateError
+from rh_agents.core.errors import AddressError, AddressNotFoundError, RunCancelledError, StateError
 from rh_agents.core.events import Publication
 from rh_agents.core.frames import Frame, PauseScope
 from rh_agents.core.saving import SavedState
 from rh_agents.core.serialization import decode, encode, fingerprint
-from rh_agents.core.state_recovery import EventRecord, ReplayMode, StateStatus
+from rh_agents.core.state_recovery import EventRecord, ReplayMode, StateMetadata, StateStatus
 from rh_agents.core.types import EventType, ExecutionStatus
 
 
@@ -30,6 +29,21 @@ class StoppingState(SavedState):
         # The newest are enough: they are looked up while they travel up the stack.
         self._failures = deque(maxlen=20)
 
+    def save_checkpoint(self, status: StateStatus = StateStatus.PAUSED, metadata: StateMetadata | None = None) -> bool:
+        """See `SavedState.save_checkpoint`. A validating run saves nothing over the original, and goes on.
+
+        Raises:
+            StateError: it is to be saved as completed while a question that the run came to is open.
+        """
+        status = StateStatus(status)
+        if status is StateStatus.COMPLETED and self._asked:
+            waiting = ", ".join(address for address, _ in self._asked)
+            raise StateError(f"the run waits for a decision at {waiting}: it is not completed")
+        if self.replay_mode is ReplayMode.VALIDATION:
+            self.status = status
+            return True
+        return super().save_checkpoint(status, metadata)
+
     # ---- asking
 
     async def ask(self, question: Question) -> Answer:
@@ -39,10 +53,11 @@ class StoppingState(SavedState):
             AwaitingDecision: there is no answer yet. The question is recorded and the state saved as `awaiting`.
         """
         frame = self.current_frame()
-        place = frame.allot((question.key,), EventType.DECISION, question.proposal, may_call=False)
+        asked = fingerprint((question.title, question.message, question.proposal))
+        place = frame.allot((question.key,), EventType.DECISION, lambda: asked, may_call=False)
         address = place.text
         self.check_boundary(frame)
-        self._reached.add(address)
+        self.reach(address, frame)
         if record := self.history.completed.get(address):
             if self.replay_mode is ReplayMode.REPUBLISH_ALL:
                 self.publish(record, is_replayed=True)
@@ -51,7 +66,7 @@ class StoppingState(SavedState):
         if self.resume_from_address == address:
             self.resume_from_address = None
         if address not in self.history.open and self.replay_mode is not ReplayMode.VALIDATION:
-            self._record_question(frame, place, question)
+            self._record_question(address, question, frame.lanes_of(place, asked))
         self.save_pause(frame)
         self._asked.append((address, frame.scope))
         raise self.stopped(frame)
@@ -140,6 +155,19 @@ class StoppingState(SavedState):
     def cancellation(self) -> RunCancelledError:
         return RunCancelledError(self._cancel_reason or "cancelled")
 
+    def reach(self, address: str, frame: Frame) -> None:
+        """The code came to the step at `address`, called in `frame`.
+
+        Raises:
+            AddressError: it came to another step there before.
+        """
+        path = self._reached.setdefault(address, frame.path)
+        if path != frame.path:
+            raise AddressError(
+                f"two steps have the address {address}, one inside of {'::'.join(path) or 'the run'}, one inside of "
+                f"{'::'.join(frame.path) or 'the run'}: a tag makes the same path as a step inside; give another tag"
+            )
+
     def check_boundary(self, frame: Frame) -> None:
         """Raise here what stops the run, if anything does."""
         self.check_not_lost()
@@ -200,8 +228,7 @@ class StoppingState(SavedState):
 
     # ---- inside
 
-    def _record_question(self, frame: Frame, place: Address, question: Question) -> None:
-        address, asked = place.text, fingerprint(question.proposal)
+    def _record_question(self, address: str, question: Question, lanes: str) -> None:
         record = EventRecord(
             position=self.tick(),
             address=address,
@@ -210,8 +237,8 @@ class StoppingState(SavedState):
             status=ExecutionStatus.AWAITING,
             generation=self.generation_of(address),
             started_at=time.time(),
-            fingerprint=asked,
-            lanes=frame.lanes_of(place, asked),
+            fingerprint=fingerprint(question.proposal),
+            lanes=lanes,
             result_text=self.storage.spill(encode(question, where=f"the question at {address}")),
             artifact_writes=self.storage.evidence([*question.evidence]),
         )

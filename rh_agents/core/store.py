@@ -214,10 +214,20 @@ class ExecutionStore:
         kind, key = slot
         entry = self.committed[kind].get(key)
         if self._live and (live := self._live.get(slot)):
-            newest = live[-1].write
-            if newest.seq > (entry.seq if entry else self._deleted.get(slot, 0)):
+            newest = self._newest_of_mine(live)
+            if newest is not None and newest.seq > (entry.seq if entry else self._deleted.get(slot, 0)):
                 return newest
         return entry
+
+    def _newest_of_mine(self, live: Iterable[_Live]) -> Write | None:
+        """What the running step or one of its callers wrote last. What a step beside it wrote counts when that one
+        completes: it may fail yet."""
+        frame: Frame | None = self._current_frame()
+        mine = set()
+        while frame is not None:
+            mine.add(id(frame.step))
+            frame = frame.parent
+        return max((one.write for one in live if id(one.frame) in mine), key=_seq, default=None)
 
     def _keys(self, kind: bool) -> list[str]:
         others = [key for of, key in (*self._live, *self.ahead.slots()) if of is kind]
@@ -268,11 +278,7 @@ class ExecutionStore:
                 del self._live[slot]
 
     def _live_before(self, slot: Slot, seq: int) -> Write | None:
-        return max(
-            (one.write for one in self._live.get(slot, ()) if one.write.seq < seq),
-            key=lambda write: write.seq,
-            default=None,
-        )
+        return self._newest_of_mine(one for one in self._live.get(slot, ()) if one.write.seq < seq)
 
     def _cover(self, slot: Slot, newest: Write) -> Write | None:
         kind, key = slot
@@ -282,6 +288,10 @@ class ExecutionStore:
         if entry.owner or entry.seq < newest.seq:
             return None
         return Write(entry.seq, entry.text, entry.media_type, entry.size)
+
+
+def _seq(write: Write) -> int:
+    return write.seq
 
 
 def check_key(key: str) -> str:

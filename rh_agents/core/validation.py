@@ -9,7 +9,7 @@ from rh_agents.core.state_recovery import EventRecord
 
 @dataclass(frozen=True, slots=True)
 class Mismatch:
-    """`expected` is what was recorded, `actual` what the step gave now (an error as `"<type>: <message>"`)."""
+    """`expected` is what was recorded, `actual` what the step gave now; an error as `"<type>: <message>"`."""
 
     address: str
     expected: Any
@@ -29,14 +29,24 @@ class ValidationReport:
 
 
 def compare(record: EventRecord, recorded: EventRecord | None, report: ValidationReport) -> None:
-    """Put into `report` how an attempt of a validating run ended."""
+    """Put into `report` how a step of a validating run ended, in all of its attempts."""
     if recorded is None:
         return
     report.compared += 1
-    if record.is_completed and _is_same(record.result_text, recorded.result_text):
+    is_alike = record.is_completed == recorded.is_completed
+    if is_alike and record.is_completed and _is_same(record.result_text, recorded.result_text):
         return
-    actual = record.result if record.is_completed else f"{record.error_type}: {record.error_message}"
-    report.mismatches.append(Mismatch(record.address, recorded.result, actual))
+    if is_alike and not record.is_completed and _error(record) == _error(recorded):
+        return
+    report.mismatches.append(Mismatch(record.address, _outcome(recorded), _outcome(record)))
+
+
+def _outcome(record: EventRecord) -> Any:
+    return record.result if record.is_completed else _error(record)
+
+
+def _error(record: EventRecord) -> str:
+    return f"{record.error_type}: {record.error_message}"
 
 
 def _is_same(text: str | None, other: str | None) -> bool:

@@ -136,7 +136,27 @@ def a_failed_step_counts_as_done(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(HistorySet, "_keep", lenient)
 
 
+@mutant
+def tasks_side_by_side_are_not_told_apart(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(frames, "lane_in", lambda frame: "")
+
+
 # ---- storage
+
+
+@mutant
+def a_step_sees_what_one_beside_it_wrote(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(ExecutionStore, "_newest_of_mine", lambda self, live: ([one.write for one in live] or [None])[-1])
+
+
+@mutant
+def an_agent_that_runs_again_sees_the_newest_storage(patch: pytest.MonkeyPatch) -> None:
+    writers_inside = ExecutionState.writers_inside
+
+    def of_the_run(self: ExecutionState, frame: Frame) -> Any:
+        return [] if frame.path else writers_inside(self, frame)
+
+    patch.setattr(ExecutionState, "writers_inside", of_the_run)
 
 
 @mutant

@@ -72,13 +72,22 @@ class Loop:
 
 @dataclass(frozen=True)
 class Nested:
-    """An agent; all have one name."""
+    """An agent; all have one name. It may fail, and be tried again, when what it called is done."""
 
     body: tuple[Any, ...]
+    failures: int
+    is_retried: bool
 
 
 @dataclass(frozen=True)
 class Branches:
+    bodies: tuple[tuple[Any, ...], ...]
+
+
+@dataclass(frozen=True)
+class Flows:
+    """Like branches, but tasks of a bare `gather`; each takes some turns of the loop before it begins."""
+
     bodies: tuple[tuple[Any, ...], ...]
 
 
@@ -116,8 +125,9 @@ def _grow(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     bodies = st.lists(inner, min_size=1, max_size=3).map(tuple)
     return st.one_of(
         st.builds(Loop, st.integers(1, 3), bodies),
-        st.builds(Nested, bodies),
+        st.builds(Nested, bodies, st.sampled_from((0, 0, 1, 2)), st.booleans()),
         st.builds(Branches, st.lists(bodies, min_size=2, max_size=3).map(tuple)),
+        st.builds(Flows, st.lists(bodies, min_size=2, max_size=3).map(tuple)),
     )
 
 
@@ -165,7 +175,7 @@ class Model:
                 return [self._body(body, scope, in_agent=in_agent) for _ in range(times)]
             case Nested(body):
                 return self._body(body, scope, in_agent=True)
-            case Branches(bodies):
+            case Branches(bodies) | Flows(bodies):
                 return [self._scope(body, f"{scope}.{index}") for index, body in enumerate(bodies)]
             case Gathered(amounts):
                 self.storage["total"] += sum(amounts)
@@ -242,7 +252,7 @@ class World:
             case Call():
                 retry = RetryPolicy(max_attempts=9, backoff=0) if node.is_retried else None
                 step = Step(Tool(name=node.name, handler=self._call(node, scope)), node.tag, retry)
-                return (await step(node.amount, None, state)).result
+                return (await step((scope, node.amount), None, state)).result
             case Write(key, value):
                 before = state.storage.get(key + scope, 0) if in_agent else 0
                 state.storage.set(key + scope, value + before)
@@ -264,11 +274,22 @@ class World:
                     return "failed"
             case Loop(times, body):
                 return [await self._body(body, scope, state, in_agent=in_agent) for _ in range(times)]
-            case Nested(body):
-                return (await Step(Agent(name="agent", handler=self._agent(body, scope)))(None, None, state)).result
+            case Nested():
+                retry = RetryPolicy(max_attempts=9, backoff=0) if node.is_retried else None
+                agent = Agent(name="agent", handler=self._agent(node, scope))
+                return (await Step(agent, retry=retry)(scope, None, state)).result
             case Branches(bodies):
                 branches = (self._scope(body, f"{scope}.{index}", state) for index, body in enumerate(bodies))
                 return await state.parallel(*branches)
+            case Flows(bodies):
+                flows = (self._flow(body, f"{scope}.{index}", state) for index, body in enumerate(bodies))
+                # All of them end before the step around them does, as those of a task group would.
+                results = await asyncio.gather(*flows, return_exceptions=True)
+                for kind in (Crash, Exception, BaseException):
+                    for result in results:
+                        if isinstance(result, kind):
+                            raise result
+                return results
             case Gathered(amounts):
                 steps = (
                     Step(Tool(name="add", handler=self._add), tag=f"t{index}")(amount, None, state)
@@ -277,10 +298,18 @@ class World:
                 return [result.result for result in await asyncio.gather(*steps)]
         return None
 
-    def _agent(self, body: tuple[Any, ...], scope: str) -> Any:
+    async def _flow(self, body: tuple[Any, ...], scope: str, state: ExecutionState) -> Any:
+        # How long each waits differs from life to life, so that another one comes first.
+        for _ in range((self.ticks * 7 + len(scope) + int(scope[-1])) % 5):
+            await asyncio.sleep(0)
+        return await self._scope(body, scope, state)
+
+    def _agent(self, node: Nested, scope: str) -> Any:
         async def handler(input_data: Any, context: Any, state: ExecutionState) -> Any:
-            self._begin(state)
-            return await self._body(body, scope, state, in_agent=True)
+            address = self._begin(state)
+            result = await self._body(node.body, scope, state, in_agent=True)
+            self._fail_at_first(address, node.failures)
+            return result
 
         return handler
 
@@ -289,14 +318,23 @@ class World:
             address = self._begin(state)
             await asyncio.sleep(0)
             storage = state.storage
+            if self._fails_now(address, call.failures):
+                storage.set("spilled", 1)  # Whoever sees it, beside this step or after it, sees what never was.
+                await asyncio.sleep(0)
             result = apply_call(call, scope, storage.get, storage.set, storage.delete, storage.set_artifact)
             self.tick()
-            if self.failed.get(address, 0) < call.failures and not self.is_kind:
-                self.failed[address] = self.failed.get(address, 0) + 1
-                raise ConnectionError(f"outage {self.failed[address]} of {address}")
-            return result
+            self._fail_at_first(address, call.failures)
+            return "spilled" if "spilled" in storage else result
 
         return handler
+
+    def _fails_now(self, address: str, failures: int) -> bool:
+        return self.failed.get(address, 0) < failures and not self.is_kind
+
+    def _fail_at_first(self, address: str, failures: int) -> None:
+        if self._fails_now(address, failures):
+            self.failed[address] = self.failed.get(address, 0) + 1
+            raise ConnectionError(f"outage {self.failed[address]} of {address}")
 
     async def _add(self, amount: int, context: Any, state: ExecutionState) -> int:
         self._begin(state)

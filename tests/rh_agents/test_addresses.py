@@ -210,6 +210,15 @@ def test_a_tag_that_makes_the_address_of_another_step_is_refused_and_never_gives
         run(main(ExecutionState()))
 
 
+def test_a_tag_that_makes_the_address_of_a_step_of_the_same_name_is_refused_too() -> None:
+    async def main(state: ExecutionState) -> None:
+        await ExecutionEvent(actor=agent_of("fetch", tool("fetch")))("from the agent", None, state)
+        await ExecutionEvent(actor=Tool(name="fetch", handler=echo), tag="fetch")("from the tag", None, state)
+
+    with pytest.raises(AddressError, match=r"fetch::fetch::tool_call.*inside of fetch.*another tag"):
+        run(main(ExecutionState()))
+
+
 @pytest.mark.parametrize("bad", ["a::b", "a#2", "  ", "a\nb", ":a", "a:"])
 def test_a_name_a_tag_or_a_key_that_would_blur_addresses_is_refused(bad: str) -> None:
     with pytest.raises(ValueError, match=r"name"):

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
+from rh_agents import StateError
 from tests.rh_agents import random_lives as lives
 from tests.rh_agents.mutants import MUTANTS
 from tests.rh_agents.random_lives import CRASHES, SAVED
@@ -32,5 +33,5 @@ def _check(program, crashes, saved, chance):
 def test_a_broken_rule_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         MUTANTS[name](patch)
-        with pytest.raises(AssertionError):
+        with pytest.raises((AssertionError, StateError)):  # The engine itself refuses to complete a run that waits.
             _check()

@@ -15,11 +15,12 @@ from rh_agents import (
     ExecutionState,
     Question,
     RetryPolicy,
+    StateError,
     StateStatus,
     Tool,
 )
 from tests.rh_agents.refunds import Refund, asks, refund_question
-from tests.rh_agents.runs import NO, YES, Calls, Kept, addresses
+from tests.rh_agents.runs import NO, YES, Calls, Kept, addresses, run
 
 Step = ExecutionEvent[Any]
 
@@ -220,3 +221,17 @@ def test_a_pause_is_never_retried_nor_returned_as_a_failure(kept: Kept, calls: C
 
     outcome, _ = kept.start(pipeline, retry=RetryPolicy(max_attempts=5, backoff=0), on_error="return")
     assert (outcome.status, calls) == (StateStatus.AWAITING, ["agent"])
+
+
+def test_a_run_that_waits_cannot_be_saved_as_completed(kept: Kept) -> None:
+    async def by_hand(state: ExecutionState) -> None:
+        question = Question(key="go", title="Go?")
+        await asyncio.gather(state.ask(question), return_exceptions=True)
+        state.save_checkpoint(StateStatus.COMPLETED)
+
+    state = kept.new()
+    with pytest.raises(StateError, match=r"waits for a decision at go::decision"):
+        run(by_hand(state))
+    snapshot = kept.states.load_state(state.state_id)
+    assert snapshot is not None
+    assert snapshot.status is StateStatus.AWAITING

@@ -12,6 +12,7 @@ from rh_agents import (
     ExecutionState,
     RetryPolicy,
     SerializationError,
+    Tool,
 )
 from rh_agents.core.runner import run_pipeline
 from tests.rh_agents.runs import Kept, run
@@ -176,3 +177,36 @@ def test_large_values_and_results_become_artifacts_by_themselves(kept: Kept) -> 
     assert all(len(record.result_text or "") < 1000 for record in state.history)
     assert kept.load(state).storage.get("large") == large
     assert kept.resume(pipeline, state)[0].output is True
+
+
+def test_what_a_step_wrote_is_seen_beside_it_when_it_completes_and_never_if_it_fails() -> None:
+    wrote, read = asyncio.Event(), asyncio.Event()
+    seen = []
+
+    async def write(number: int, context: Any, state: ExecutionState) -> None:
+        state.storage.set("rate", number)
+        state.storage.set_artifact("rates", number)
+        seen.append((await ExecutionEvent[Any](actor=Tool(name="inside", handler=look))(None, None, state)).result)
+        wrote.set()
+        await read.wait()
+        raise ConnectionError("down")
+
+    async def look(given: Any, context: Any, state: ExecutionState) -> Any:
+        return state.storage.get("rate"), state.storage.get_artifact("rates"), "rates" in state.storage.artifact_keys
+
+    async def beside(given: Any, context: Any, state: ExecutionState) -> Any:
+        await wrote.wait()
+        found = await look(given, context, state)
+        read.set()
+        return found
+
+    async def main(state: ExecutionState) -> Any:
+        state.storage.set("rate", 1)
+        steps = (
+            ExecutionEvent[Any](actor=Tool(name=name, handler=handler))(99, None, state)
+            for name, handler in (("write", write), ("beside", beside))
+        )
+        return (await asyncio.gather(*steps, return_exceptions=True))[1].result
+
+    assert run(main(ExecutionState())) == (1, None, False)
+    assert seen == [(99, 99, True)]
