@@ -93,6 +93,11 @@ class DjangoArtifactBackend(ArtifactBackend):
         return bool(_delete(Artifact.objects.filter(pk=_check(artifact_id))))
 
     @callable_on_a_loop
+    def delete_if_unsaved(self, artifact_id: str, since: datetime) -> bool:
+        # Having waited for a row that somebody saved, PostgreSQL looks again when that was.
+        return bool(_delete(Artifact.objects.filter(pk=_check(artifact_id), last_saved_at__lte=since)))
+
+    @callable_on_a_loop
     def exists(self, artifact_id: str) -> bool:
         return Artifact.objects.filter(pk=_check(artifact_id)).exists()
 

@@ -13,6 +13,7 @@ from recovery.backends.rows import state_uuid
 from recovery.backends.sql import BATCH
 from recovery.backends.threads import callable_on_a_loop
 from recovery.models import ArtifactRef, Checkpoint, Event, State, StorageEntry
+from rh_agents.checkpoint_lines import HASHES
 from rh_agents.core.errors import StaleWriterError
 from rh_agents.core.state_backend import StateBackend
 from rh_agents.core.state_recovery import Changes, StateSnapshot, StateStatus, check_version
@@ -126,6 +127,17 @@ class DjangoStateBackend(StateBackend):
             delete_unshared(artifacts)
         self._appender.forget(key)
         return True
+
+    @callable_on_a_loop
+    def artifact_references(self) -> set[str]:
+        """See `StateBackend.artifact_references`. What a step wrote and another replaced is needed to go back."""
+        wrote = Event.objects.exclude(wrote="").values_list("wrote", flat=True)
+        return {
+            *ArtifactRef.objects.values_list("artifact_id", flat=True).distinct().iterator(),
+            *StorageEntry.objects.exclude(artifact="").values_list("artifact", flat=True).iterator(),
+            *Event.objects.exclude(result_artifact="").values_list("result_artifact", flat=True).iterator(),
+            *(identity.decode() for text in wrote.iterator() for identity in HASHES.findall(text.encode())),
+        }
 
     @callable_on_a_loop
     def exists(self, state_id: str) -> bool:

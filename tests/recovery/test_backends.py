@@ -4,6 +4,7 @@ import asyncio
 import os
 import threading
 import time
+from datetime import timedelta
 
 import pytest
 from django.db import connection, transaction
@@ -11,8 +12,9 @@ from django.db.backends.signals import connection_created
 
 from recovery.backends import DjangoArtifactBackend, DjangoStateBackend, threads
 from recovery.models import State
+from rh_agents import ExecutionEvent, ExecutionState, Tool
 from rh_agents.core.state_recovery import StateSnapshot
-from rh_agents.testing import ArtifactBackendContract, StateBackendContract
+from rh_agents.testing import ArtifactBackendContract, GarbageContract, StateBackendContract
 from rh_agents.testing.samples import new_id
 from tests.recovery.log_samples import ask_nobody, backend, saved_state
 
@@ -43,6 +45,35 @@ class TestDjangoArtifacts(ArtifactBackendContract):
 
     def end_thread(self) -> None:
         connection.close()
+
+
+@pytest.mark.conformance
+class TestDjangoGarbage(GarbageContract):
+    @pytest.fixture
+    def states(self) -> DjangoStateBackend:
+        return DjangoStateBackend(on_checkpoint=ask_nobody)
+
+    @pytest.fixture
+    def artifacts(self) -> DjangoArtifactBackend:
+        return DjangoArtifactBackend()
+
+
+def test_what_a_step_wrote_and_another_replaced_is_kept_for_going_back():
+    states, artifacts = DjangoStateBackend(on_checkpoint=ask_nobody), DjangoArtifactBackend()
+
+    async def work(number, context, state):
+        state.storage.set_artifact("report", f"report {number}")
+
+    async def both(state):
+        for number in (1, 2):
+            await ExecutionEvent(actor=Tool(name="work", handler=work))(number, None, state)
+
+    state = ExecutionState(states, artifacts)
+    asyncio.run(both(state))
+    state.save_checkpoint()
+    assert artifacts.garbage_collect(states, timedelta(0)) == []
+    back = ExecutionState.load_from_state_id(state.state_id, states, artifacts, resume_from_address="work::tool_call#2")
+    assert back.storage.get_artifact("report") == "report 1"
 
 
 @pytest.fixture
