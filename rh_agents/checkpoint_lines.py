@@ -6,19 +6,27 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from rh_agents.core import serialization
 from rh_agents.core.errors import CorruptStateError, IncompatibleVersionError, SerializationError
 from rh_agents.core.kinds import check_changes, check_list, check_object
+from rh_agents.core.migrations import PlainState, migrated
+from rh_agents.core.plain_states import (
+    add_record,
+    entries_from_dict,
+    entries_to_dict,
+    metadata_from_dict,
+    metadata_to_dict,
+    time_to_text,
+)
 from rh_agents.core.state_recovery import (
     CURRENT_SCHEMA_VERSION,
     Changes,
-    Entry,
     EventRecord,
     StateMetadata,
     StateSnapshot,
     StateStatus,
     check_version,
-    entry_from_list,
+    is_older,
+    major_of,
 )
 from rh_agents.sealed_json import FRONT_LENGTH, is_sealed, seal, unseal
 
@@ -58,23 +66,25 @@ def encode_line(changes: Changes) -> bytes:
     check_version(changes.version)
     record: dict[str, Any] = {}
     if changes.metadata is not None:
-        record["metadata"] = _metadata_to_dict(changes.metadata)  # In front, where `summarise` looks for it.
+        record["metadata"] = metadata_to_dict(changes.metadata)  # In front, where `summarise` looks for it.
     record["number"] = changes.base + 1
-    if changes.base == 0:
+    if changes.migrated_from:
+        record["migrated_from"] = changes.migrated_from
+    if changes.base == 0 or changes.migrated_from:
         record["state_id"] = changes.state_id
-        record["created_at"] = _time_to_text(changes.created_at or changes.updated_at, "created_at")
+        record["created_at"] = time_to_text(changes.created_at or changes.updated_at, "created_at")
     record["version"] = changes.version
     record["status"] = str(changes.status)
-    record["updated_at"] = _time_to_text(changes.updated_at, "updated_at")
+    record["updated_at"] = time_to_text(changes.updated_at, "updated_at")
     record["clock"] = changes.clock
     if changes.closed:
         record["closed"] = list(changes.closed)
     if changes.events:
         record["events"] = [event.to_dict() for event in changes.events]
     if changes.storage:
-        record["storage"] = _entries_to_dict(changes.storage)
+        record["storage"] = entries_to_dict(changes.storage)
     if changes.artifacts:
-        record["artifacts"] = _entries_to_dict(changes.artifacts)
+        record["artifacts"] = entries_to_dict(changes.artifacts)
     if changes.generations is not None:
         record["generations"] = changes.generations
     if changes.resolution_text is not None:
@@ -90,41 +100,7 @@ def decode_line(line: bytes, state_id: str, number: int) -> Changes:
         IncompatibleVersionError: a later major version of the schema wrote it.
         SerializationError: `custom_data` holds a value of a class that this process does not know.
     """
-    where = f"state {state_id!r} is damaged at checkpoint {number}"
-    record = _unseal(line, where)
-    try:
-        check_version(record["version"])
-        if record["number"] != number:
-            raise CorruptStateError(f"checkpoint {record['number']} stands in its place")
-        if number == 1 and record["state_id"] != state_id:
-            raise CorruptStateError(f"it is of the state {record['state_id']!r}")
-        changes = Changes(
-            state_id=state_id,
-            base=number - 1,
-            version=record["version"],
-            status=_STATUSES[record["status"]],
-            updated_at=datetime.fromisoformat(record["updated_at"]),
-            created_at=datetime.fromisoformat(record["created_at"]) if "created_at" in record else None,
-            metadata=_metadata_from_dict(record["metadata"]) if "metadata" in record else None,
-            clock=record["clock"],
-            closed=record.get("closed", []),
-            events=_events_from_list(record["events"], record["version"]) if "events" in record else [],
-            storage=_entries_from_dict(record["storage"], "storage") if "storage" in record else {},
-            artifacts=_entries_from_dict(record["artifacts"], "artifacts") if "artifacts" in record else {},
-            generations=record.get("generations"),
-            resolution_text=record.get("resolution_text"),
-        )
-        check_changes(changes)
-    except IncompatibleVersionError as error:
-        raise IncompatibleVersionError(f"state {state_id!r}: {error}") from None
-    except SerializationError as error:
-        raise SerializationError(f"custom_data of state {state_id!r}, checkpoint {number}: {error}") from error
-    except KeyError as error:
-        raise CorruptStateError(f"{where}: {error} is missing or unknown") from error
-    except (CorruptStateError, TypeError, ValueError, AttributeError) as error:
-        # A `pydantic.ValidationError` is a ValueError.
-        raise CorruptStateError(f"{where}: {error}") from error
-    return changes
+    return _changes_of(_read(line, state_id, number), state_id, number)
 
 
 def split_lines(data: bytes, state_id: str) -> list[bytes]:
@@ -140,15 +116,31 @@ def split_lines(data: bytes, state_id: str) -> list[bytes]:
 
 
 def decode_lines(lines: Sequence[bytes], state_id: str, until: int | None = None) -> StateSnapshot:
-    """The state as it stood at checkpoint `until`, else at the newest.
+    """The state as it stood at checkpoint `until`, else at the newest. What an earlier major version of the schema
+    wrote is migrated.
 
     Raises:
         CorruptStateError: a line up to there is damaged, or there is none.
-        IncompatibleVersionError: a later major version of the schema wrote one of them.
+        IncompatibleVersionError: a later major version of the schema wrote one of them, or a migration is missing.
     """
     snapshot: StateSnapshot | None = None
+    older: PlainState | None = None
     for number, line in enumerate(lines[:until], start=1):
-        snapshot = decode_line(line, state_id, number).apply_to(snapshot)
+        record = _read(line, state_id, number)
+        if "migrated_from" in record:
+            # It holds everything, so a migration need not be kept for states that were saved after it.
+            snapshot = older = None
+        if is_older(record["version"]):
+            before = snapshot.version if snapshot is not None else older["version"] if older is not None else None
+            _check_follows(before, record, state_id)
+            older = _added(older, record, state_id)
+            continue
+        if older is not None:
+            snapshot, older = migrated(older), None
+        snapshot = _changes_of(record, state_id, number).apply_to(snapshot)
+    if older is not None:
+        snapshot = migrated(older)
+        snapshot.head = len(lines[:until])
     if snapshot is None:
         raise CorruptStateError(f"state {state_id!r} is damaged: its first checkpoint is missing")
     return snapshot
@@ -178,15 +170,94 @@ def summarise(lines: Sequence[bytes], state_id: str) -> Summary:
             raise CorruptStateError(f"state {state_id!r} is damaged at checkpoint {number}")
     if not lines or number_of(lines[-1], state_id) != len(lines):
         raise CorruptStateError(f"state {state_id!r} is damaged: a checkpoint is missing")
-    newest = decode_line(lines[-1], state_id, len(lines))
-    metadata = newest.metadata
+    newest = _read(lines[-1], state_id, len(lines))
+    if is_older(newest["version"]):
+        return _summary_of(decode_lines(lines, state_id))
+    changes = _changes_of(newest, state_id, len(lines))
+    metadata = changes.metadata
     for number in range(len(lines) - 1, 0, -1):
         if metadata is not None:
             break
         if not lines[number - 1].startswith(_NO_METADATA, FRONT_LENGTH):
-            metadata = decode_line(lines[number - 1], state_id, number).metadata
+            record = _read(lines[number - 1], state_id, number)
+            if is_older(record["version"]):
+                return _summary_of(decode_lines(lines, state_id))
+            metadata = _changes_of(record, state_id, number).metadata
     metadata = metadata or StateMetadata()
-    return Summary(newest.updated_at, newest.status, frozenset(metadata.tags), metadata.pipeline_name)
+    return Summary(changes.updated_at, changes.status, frozenset(metadata.tags), metadata.pipeline_name)
+
+
+def _summary_of(snapshot: StateSnapshot) -> Summary:
+    metadata = snapshot.metadata
+    return Summary(snapshot.updated_at, snapshot.status, frozenset(metadata.tags), metadata.pipeline_name)
+
+
+def _read(line: bytes, state_id: str, number: int) -> dict[str, Any]:
+    """The record in the line at `number`, which is of that state and number, and of no later major version."""
+    where = _where(state_id, number)
+    record = _unseal(line, where)
+    try:
+        check_version(record["version"])
+        if record["number"] != number:
+            raise CorruptStateError(f"checkpoint {record['number']} stands in its place")
+        if number == 1 and record["state_id"] != state_id:
+            raise CorruptStateError(f"it is of the state {record['state_id']!r}")
+    except IncompatibleVersionError as error:
+        raise IncompatibleVersionError(f"state {state_id!r}: {error}") from None
+    except KeyError as error:
+        raise CorruptStateError(f"{where}: {error} is missing") from error
+    except CorruptStateError as error:
+        raise CorruptStateError(f"{where}: {error}") from None
+    return record
+
+
+def _changes_of(record: dict[str, Any], state_id: str, number: int) -> Changes:
+    try:
+        changes = Changes(
+            state_id=state_id,
+            base=number - 1,
+            version=record["version"],
+            status=_STATUSES[record["status"]],
+            updated_at=datetime.fromisoformat(record["updated_at"]),
+            created_at=datetime.fromisoformat(record["created_at"]) if "created_at" in record else None,
+            metadata=_metadata_of(record) if "metadata" in record else None,
+            clock=record["clock"],
+            closed=record.get("closed", []),
+            events=_events_of(record) if "events" in record else [],
+            storage=entries_from_dict(record["storage"], "storage") if "storage" in record else {},
+            artifacts=entries_from_dict(record["artifacts"], "artifacts") if "artifacts" in record else {},
+            generations=record.get("generations"),
+            resolution_text=record.get("resolution_text"),
+            migrated_from=record.get("migrated_from", ""),
+        )
+        check_changes(changes)
+    except SerializationError as error:
+        raise SerializationError(f"custom_data of state {state_id!r}, checkpoint {number}: {error}") from error
+    except KeyError as error:
+        raise CorruptStateError(f"{_where(state_id, number)}: {error} is missing or unknown") from error
+    except (CorruptStateError, TypeError, ValueError, AttributeError) as error:
+        # A `pydantic.ValidationError` is a ValueError.
+        raise CorruptStateError(f"{_where(state_id, number)}: {error}") from error
+    return changes
+
+
+def _added(older: PlainState | None, record: dict[str, Any], state_id: str) -> PlainState:
+    try:
+        return add_record(older, record)
+    except (TypeError, AttributeError) as error:
+        raise CorruptStateError(f"{_where(state_id, record['number'])}: {error}") from error
+
+
+def _check_follows(before: str | None, record: dict[str, Any], state_id: str) -> None:
+    """Whoever goes on from an earlier major version migrates it, and says so."""
+    if before is not None and major_of(before) != major_of(record["version"]):
+        raise CorruptStateError(
+            f"{_where(state_id, record['number'])}: schema {record['version']} wrote it, and {before} the one before"
+        )
+
+
+def _where(state_id: str, number: int) -> str:
+    return f"state {state_id!r} is damaged at checkpoint {number}"
 
 
 def _unseal(line: bytes, where: str) -> dict[str, Any]:
@@ -196,51 +267,19 @@ def _unseal(line: bytes, where: str) -> dict[str, Any]:
         raise CorruptStateError(f"{where}: {error}") from error
 
 
-def _events_from_list(data: Any, version: str) -> list[EventRecord]:
-    records = check_list(data, "events")
-    if version != CURRENT_SCHEMA_VERSION:
+def _events_of(record: Mapping[str, Any]) -> list[EventRecord]:
+    events = check_list(record["events"], "events")
+    if record["version"] != CURRENT_SCHEMA_VERSION:
         # A later minor version may add fields that this program need not know.
-        records = [
-            {name: value for name, value in check_object(record, "a record").items() if name in _EVENT_FIELDS}
-            for record in records
+        events = [
+            {name: value for name, value in check_object(event, "a record").items() if name in _EVENT_FIELDS}
+            for event in events
         ]
-    return [EventRecord.from_dict(record) for record in records]
+    return [EventRecord.from_dict(event) for event in events]
 
 
-def _metadata_to_dict(metadata: StateMetadata) -> dict[str, Any]:
-    data = metadata.model_dump(exclude={"custom_data"}, exclude_defaults=True)
-    if metadata.custom_data:
-        data["custom_data"] = serialization.encode(metadata.custom_data, where="custom_data")
-    return data
-
-
-def _metadata_from_dict(data: Any) -> StateMetadata:
-    metadata = check_object(data, "metadata")
-    known = {name: value for name, value in metadata.items() if name in StateMetadata.model_fields}
-    if "custom_data" in known:
-        known["custom_data"] = serialization.decode(known["custom_data"])
-    return StateMetadata(**known)
-
-
-def _entries_to_dict(entries: Mapping[str, Entry | None]) -> dict[str, Any]:
-    return {key: None if entry is None else _without_defaults(entry) for key, entry in entries.items()}
-
-
-def _without_defaults(entry: Entry) -> list[Any]:
-    values = list(entry)
-    while len(values) > 2 and not values[-1]:
-        values.pop()
-    return values
-
-
-def _entries_from_dict(data: Any, name: str) -> dict[str, Entry | None]:
-    return {
-        key: None if values is None else entry_from_list(values, f"{name}[{key!r}]")
-        for key, values in check_object(data, name).items()
-    }
-
-
-def _time_to_text(time: datetime, name: str) -> str:
-    if time.tzinfo is None:
-        raise ValueError(f"{name} {time.isoformat()} has no time zone")
-    return time.isoformat()
+def _metadata_of(record: Mapping[str, Any]) -> StateMetadata:
+    known = check_object(record["metadata"], "metadata")
+    if record["version"] != CURRENT_SCHEMA_VERSION:
+        known = {name: value for name, value in known.items() if name in StateMetadata.model_fields}
+    return metadata_from_dict(known)

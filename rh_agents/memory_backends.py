@@ -4,12 +4,13 @@ They are kept as they would be in a file, so nothing that a caller changes later
 """
 
 import threading
+import warnings
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from rh_agents.checkpoint_lines import HASHES, Summary, decode_lines, encode_line, summarise
-from rh_agents.core.errors import StaleWriterError
+from rh_agents.core.errors import CorruptStateError, IncompatibleVersionError, SerializationError, StaleWriterError
 from rh_agents.core.serialization import EncodedArtifact, check_content, decode_artifact, encode_artifact, is_content_id
 from rh_agents.core.serialization import artifact_id as content_id
 from rh_agents.core.state_backend import ArtifactBackend, StateBackend
@@ -67,13 +68,18 @@ class InMemoryStateBackend(StateBackend):
         pipeline_name: str | None = None,
         limit: int = 100,
     ) -> list[StateSnapshot]:
+        """See `StateBackend`. Warns about a state that cannot be read, and goes on."""
         if limit < 0:
             raise ValueError(f"limit is {limit}; it must not be negative")
         with self._lock:
             states = {state_id: list(lines) for state_id, lines in self._states.items()}
         matching: list[tuple[Summary, str]] = []
         for state_id, lines in states.items():
-            summary = summarise(lines, state_id)
+            try:
+                summary = summarise(lines, state_id)
+            except (CorruptStateError, IncompatibleVersionError, SerializationError) as error:
+                warnings.warn(f"left out of the list: {error}", stacklevel=2)
+                continue
             if summary.matches(tags, status, pipeline_name):
                 matching.append((summary, state_id))
         matching.sort(key=lambda pair: (pair[0].updated_at, pair[1]), reverse=True)

@@ -167,6 +167,8 @@ class Appender:
         extra: dict[str, Any] = {}
         if changes.generations is not None:
             extra["generations"] = changes.generations
+        if changes.migrated_from:
+            extra["migrated_from"] = changes.migrated_from
         if changes.resolution_text is not None:
             extra["resolution"] = changes.resolution_text
         return (

@@ -10,11 +10,12 @@ from recovery.backends.reading import STATE_COLUMNS, load_at, snapshot_values
 from recovery.backends.rows import check_texts
 from recovery.models import State, Tag
 from rh_agents.core.errors import CorruptStateError, IncompatibleVersionError, SerializationError, StateNotFoundError
-from rh_agents.core.state_recovery import StateSnapshot, StateStatus
+from rh_agents.core.state_recovery import StateSnapshot, StateStatus, check_version, is_older
 
 # As many as any database can count.
 _NO_LIMIT = 2**63 - 1
 
+_VERSION, _HEAD = STATE_COLUMNS.index("schema_version"), STATE_COLUMNS.index("head")
 _UNREADABLE = (CorruptStateError, IncompatibleVersionError, SerializationError)
 
 
@@ -108,8 +109,8 @@ def _tags(keys: list[Any]) -> Iterator[tuple[Any, str]]:
 
 
 def _listed(row: Sequence[Any], tags: list[str]) -> StateSnapshot:
-    values = snapshot_values(row, tags)
-    key, head = sql.as_uuid(row[0]), values["head"]
+    key, head, version = sql.as_uuid(row[0]), row[_HEAD], row[_VERSION]
+    check_version(version)
 
     def read() -> StateSnapshot:
         if head == 0:
@@ -119,4 +120,6 @@ def _listed(row: Sequence[Any], tags: list[str]) -> StateSnapshot:
             raise StateNotFoundError(f"state {key} was deleted since it was listed")
         return loaded
 
-    return ListedSnapshot.of(read, **values)
+    if head and is_older(version):
+        return read()  # What a migration makes of it is known when all of it is.
+    return ListedSnapshot.of(read, **snapshot_values(row, tags))

@@ -47,9 +47,15 @@ def add_to_log(key: uuid.UUID, changes: Changes, events: list[Row]) -> Grown:
     for row in artifacts:
         check_texts(row, REF_COLUMNS, f"artifacts[{row[0]!r:.80}]")
 
-    events_closed = _close(Event, key, "position", changes.closed, number)
-    storage_closed = _close(StorageEntry, key, "key", changes.storage, number)
-    artifacts_closed = _close(ArtifactRef, key, "key", changes.artifacts, number)
+    if changes.migrated_from:
+        events_closed, storage_closed, artifacts_closed = (
+            model.objects.current().filter(state_id=key).update(removed_in=number)
+            for model in (Event, StorageEntry, ArtifactRef)
+        )
+    else:
+        events_closed = _close(Event, key, "position", changes.closed, number)
+        storage_closed = _close(StorageEntry, key, "key", changes.storage, number)
+        artifacts_closed = _close(ArtifactRef, key, "key", changes.artifacts, number)
     _add(Event, EVENT_COLUMNS, key, _with_artifact_sizes(events))
     _add(StorageEntry, ENTRY_COLUMNS, key, storage)
     _add(ArtifactRef, REF_COLUMNS, key, artifacts)
@@ -73,6 +79,7 @@ def canonical(changes: Changes, events: Sequence[Row], metadata: str) -> bytes:
         metadata,
         changes.generations,
         changes.resolution_text,
+        *([changes.migrated_from] if changes.migrated_from else []),
     )
     try:
         text = orjson.dumps(parts)

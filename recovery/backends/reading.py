@@ -9,12 +9,13 @@ from typing import Any
 
 from recovery.backends import sql
 from recovery.backends.metadata import read_custom_data, read_metadata
+from recovery.backends.older import Rows, migrated_rows
 from recovery.backends.rows import READ_COLUMNS, entries, event_records
 from recovery.backends.tips import TIP_COLUMNS, Tip, read_tip, tip_of
 from recovery.models import ArtifactRef, Checkpoint, Event, State, StorageEntry, Tag
 from rh_agents.core.errors import CorruptStateError, SerializationError
 from rh_agents.core.kinds import check_snapshot
-from rh_agents.core.state_recovery import StateMetadata, StateSnapshot, StateStatus, check_version
+from rh_agents.core.state_recovery import StateMetadata, StateSnapshot, StateStatus, check_version, is_older
 
 STATE_COLUMNS = (
     "id",
@@ -31,6 +32,7 @@ STATE_COLUMNS = (
     "generations",
     "resolution_text",
 )
+_VERSION, _HEAD = STATE_COLUMNS.index("schema_version"), STATE_COLUMNS.index("head")
 
 
 def load(key: uuid.UUID) -> tuple[StateSnapshot, Tip] | None:
@@ -40,15 +42,18 @@ def load(key: uuid.UUID) -> tuple[StateSnapshot, Tip] | None:
     if not rows:
         return None
     state, checkpoint = rows[0][: len(STATE_COLUMNS)], rows[0][len(STATE_COLUMNS) : -1]
-    values = snapshot_values(state, [row[-1] for row in rows if row[-1] is not None])
-    check_version(values["version"])
-    snapshot = StateSnapshot(**values)
-    if snapshot.head == 0:
-        return snapshot, Tip()
+    version, head = state[_VERSION], state[_HEAD]
+    check_version(version)
+    if head == 0:
+        return StateSnapshot(**snapshot_values(state, [row[-1] for row in rows if row[-1] is not None])), Tip()
     if checkpoint[0] is None:
-        raise CorruptStateError(f"state {key} is damaged: its newest checkpoint, {snapshot.head}, is missing")
+        raise CorruptStateError(f"state {key} is damaged: its newest checkpoint, {head}, is missing")
     with _damage_of(key):
         tip = tip_of(checkpoint)
+    if is_older(version):
+        older = load_at(key, tip.number)
+        return None if older is None else (older, tip)
+    snapshot = StateSnapshot(**snapshot_values(state, [row[-1] for row in rows if row[-1] is not None]))
     snapshot.updated_at = tip.saved_at or snapshot.updated_at
     with _damage_of(key):
         check_snapshot(snapshot)
@@ -57,13 +62,15 @@ def load(key: uuid.UUID) -> tuple[StateSnapshot, Tip] | None:
 
 
 def load_at(key: uuid.UUID, number: int) -> StateSnapshot | None:
-    """The state as it stood at checkpoint `number`."""
+    """The state as it stood at checkpoint `number`. What an earlier major version of the schema wrote is migrated."""
     tip = read_tip(key, number)
-    state = State.objects.filter(pk=key).values_list("created_at", "schema_version").first()
+    state = State.objects.filter(pk=key).values_list("created_at", "schema_version", "head").first()
     if tip is None or state is None:
         return None
-    created_at, version = state
+    created_at, version, head = state
     check_version(version)
+    if number < head:
+        version = _version_at(key, number) or version
     until_then = Checkpoint.objects.filter(state_id=key, number__lte=number).order_by("-number")
     metadata = until_then.exclude(metadata="").values_list("metadata", flat=True).first()
     generations: dict[str, int] = {}
@@ -75,6 +82,19 @@ def load_at(key: uuid.UUID, number: int) -> StateSnapshot | None:
         if "generations" in extra:
             generations = extra["generations"]
             break
+    if is_older(version):
+        plain = {
+            "state_id": str(key),
+            "version": version,
+            "status": tip.status,
+            "metadata": {} if metadata is None else _loads(metadata, key),
+            "created_at": created_at.isoformat(),
+            "updated_at": (tip.saved_at or created_at).isoformat(),
+            "generations": generations,
+            "clock": tip.clock,
+            "resolution_text": resolution,
+        }
+        return migrated_rows(plain, number, *_log_rows(key, tip))
     snapshot = StateSnapshot(
         state_id=str(key),
         status=_status(tip.status, key),
@@ -140,14 +160,35 @@ def snapshot_values(row: Sequence[Any], tags: list[str]) -> dict[str, Any]:
 
 
 def _read_log(snapshot: StateSnapshot, key: uuid.UUID, tip: Tip) -> None:
-    """Fill in what stood at checkpoint `tip`. Rows never change, so no transaction is needed to read them together."""
+    """Fill in what stood at checkpoint `tip`."""
+    events, storage, artifacts = _log_rows(key, tip)
+    snapshot.events = event_records(events, key)
+    snapshot.storage = entries(storage, key)
+    snapshot.artifacts = entries(artifacts, key)
+
+
+def _log_rows(key: uuid.UUID, tip: Tip) -> tuple[Rows, Rows, Rows]:
+    """What stood at checkpoint `tip`: events of READ_COLUMNS, and for storage and artifacts the key and its entry.
+
+    Rows never change, so no transaction is needed to read them together.
+    """
     at = [key, tip.number, tip.number]
-    snapshot.events = event_records(sql.select(_log(Event, READ_COLUMNS, "position"), at), key)
+    storage: Rows = []
+    artifacts: Rows = []
+    events = sql.select(_log(Event, READ_COLUMNS, "position"), at)
     if tip.storage_count:
-        snapshot.storage = entries(sql.select(_log(StorageEntry, ("key", "seq", "text", "owner"), "id"), at), key)
+        storage = sql.select(_log(StorageEntry, ("key", "seq", "text", "owner"), "id"), at)
     if tip.artifact_count:
-        rows = sql.select(_log(ArtifactRef, ("key", "seq", "artifact_id", "owner", "media_type", "size"), "id"), at)
-        snapshot.artifacts = entries(rows, key)
+        columns = ("key", "seq", "artifact_id", "owner", "media_type", "size")
+        artifacts = sql.select(_log(ArtifactRef, columns, "id"), at)
+    return events, storage, artifacts
+
+
+def _version_at(key: uuid.UUID, number: int) -> str | None:
+    """The version of the schema at checkpoint `number`, if there was a migration since."""
+    later = Checkpoint.objects.filter(state_id=key, number__gt=number, extra__contains='"migrated_from"')
+    extra = later.order_by("number").values_list("extra", flat=True).first()
+    return None if extra is None else _loads(extra, key).get("migrated_from")
 
 
 @cache

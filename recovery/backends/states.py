@@ -62,7 +62,12 @@ class DjangoStateBackend(StateBackend):
             loaded = reading.load(key)
             before = loaded[0] if loaded else None
             changes = Changes.between(before, snapshot)
-            if before and before.head and metadata_text(before.metadata) == metadata_text(snapshot.metadata):
+            if (
+                before
+                and before.head
+                and not before.migrated_from
+                and metadata_text(before.metadata) == metadata_text(snapshot.metadata)
+            ):
                 changes.metadata = None
             number = self._append(changes)
         snapshot.head = number

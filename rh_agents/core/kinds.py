@@ -90,6 +90,7 @@ def check_changes(changes: "Changes") -> None:
         _refuse(changes.created_at.isoformat(), "created_at")
     for position in check_list(changes.closed, "closed") if changes.closed != [] else ():
         _check(position, (int,), "closed")
+    _check(changes.migrated_from, (str,), "migrated_from")
     if changes.generations is not None or changes.resolution_text is not None:
         _check_rest(changes.generations, changes.resolution_text)
 

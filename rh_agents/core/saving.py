@@ -9,7 +9,7 @@ from rh_agents.core.errors import CorruptArtifactError, StaleWriterError, StateE
 from rh_agents.core.frames import Frame, PauseScope, current_frame
 from rh_agents.core.history import HistorySet
 from rh_agents.core.lanes import RecordedCalls
-from rh_agents.core.migrations import migrate
+from rh_agents.core.migrations import up_to_date
 from rh_agents.core.serialization import decode_artifact
 from rh_agents.core.state_backend import ArtifactBackend, StateBackend
 from rh_agents.core.state_recovery import (
@@ -66,7 +66,7 @@ class SavedState:
         self._closed: list[int] = []
         self._is_metadata_new = True
         self._are_generations_new = False
-        self._is_migrated = False
+        self._migrated_from = ""
         self._lost: str | None = None
         self.rewind()
 
@@ -140,8 +140,7 @@ class SavedState:
         **options: Any,
     ) -> Self:
         """A run that goes on where `snapshot` stands; see `load_from_state_id`."""
-        written_by = snapshot.version
-        snapshot = migrate(snapshot)
+        snapshot = up_to_date(snapshot)
         state = cls(
             state_backend,
             artifact_backend,
@@ -156,7 +155,7 @@ class SavedState:
         state.head = snapshot.head
         state._clock = snapshot.clock
         state._is_metadata_new = snapshot.head == 0
-        state._is_migrated = snapshot.version != written_by
+        state._migrated_from = snapshot.migrated_from if snapshot.head else ""
         state._generations = dict(snapshot.generations)
         state._resolution_text = snapshot.resolution_text
         state.storage.committed = {STORAGE: dict(snapshot.storage), ARTIFACT: dict(snapshot.artifacts)}
@@ -296,9 +295,10 @@ class SavedState:
         self.updated_at = self._now()
         # A question comes with the pause: until then other branches go on, and nobody can answer it.
         held_back = [] if status is StateStatus.AWAITING else [one for one in self._new_records if _is_question(one)]
-        if backend.supports_append and not self._is_migrated:
+        if backend.supports_append:
             self.head = backend.append(self._changes(status, held_back))
         else:
+            self._check_is_newest(backend)
             snapshot = self.to_snapshot(status)
             snapshot.events = [event for event in snapshot.events if event not in held_back]
             backend.save_state(snapshot)
@@ -306,9 +306,18 @@ class SavedState:
         self.status = status
         self._new_records = held_back
         self._closed = []
-        self._is_metadata_new = self._are_generations_new = self._is_migrated = False
+        self._is_metadata_new = self._are_generations_new = False
+        self._migrated_from = ""
         for keys in self.storage.changed.values():
             keys.clear()
+
+    def _check_is_newest(self, backend: StateBackend) -> None:
+        """As far as a backend can tell that keeps whole snapshots alone: somebody may still come in between."""
+        stored = backend.load_state(self.state_id)
+        if stored is not None and stored.head != self.head:
+            raise StaleWriterError(
+                f"state {self.state_id!r} stands at checkpoint {stored.head}; this run follows checkpoint {self.head}"
+            )
 
     def _save_artifacts(self) -> None:
         unsaved = self.storage.unsaved_artifacts
@@ -322,6 +331,12 @@ class SavedState:
         unsaved.clear()
 
     def _changes(self, status: StateStatus, held_back: list[EventRecord]) -> Changes:
+        if self._migrated_from:
+            whole = self.to_snapshot(status)
+            whole.events = [event for event in whole.events if event not in held_back]
+            changes = Changes.between(None, whole)
+            changes.base, changes.updated_at, changes.migrated_from = self.head, self.updated_at, self._migrated_from
+            return changes
         store = self.storage
         entries: dict[bool, dict[str, Entry | None]] = {
             kind: {key: store.committed[kind].get(key) for key in sorted(store.changed[kind])}

@@ -1,5 +1,6 @@
 """What of a run is saved: its records, its storage, its metadata, and the difference between two of them."""
 
+import re
 from bisect import insort
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -16,6 +17,8 @@ from rh_agents.core.texts import check_text
 from rh_agents.core.types import ExecutionStatus
 
 CURRENT_SCHEMA_VERSION = "1.0.0"
+_PART = "(0|[1-9][0-9]{0,8})"
+_VERSION = re.compile(rf"{_PART}\.{_PART}\.{_PART}")
 
 
 class StateStatus(StrEnum):
@@ -192,7 +195,8 @@ class StateSnapshot:
 
     `events` are in order of `position`; `head` is the number of the checkpoint (0: never saved); `clock` is the
     highest position or sequence number handed out; `generations` counts, by address, how often it was rolled back.
-    `resolution_text` is the encoded `Answer` to a pause that was made by hand.
+    `resolution_text` is the encoded `Answer` to a pause that was made by hand. `migrated_from` is the version that is
+    stored, where a migration made this of it.
     """
 
     state_id: str
@@ -208,6 +212,7 @@ class StateSnapshot:
     clock: int = 0
     head: int = 0
     resolution_text: str | None = None
+    migrated_from: str = field(default="", compare=False)
 
     @property
     def artifact_ids(self) -> dict[str, str]:
@@ -227,7 +232,8 @@ class Changes:
     `base` is the number of the checkpoint that these changes follow (0: the state is new). `closed` are the
     positions of events that are no longer part of the history from here on (rolled back, or a question that got
     its answer; the answer's record has the same position and stands in `events`). `None` under a key of `storage`
-    or `artifacts` removes it. `metadata=None` keeps the earlier one.
+    or `artifacts` removes it. `metadata=None` keeps the earlier one. With `migrated_from`, the version of what stood
+    before, they are all that stands from here on: nothing of an earlier schema is mixed with it.
     """
 
     state_id: str
@@ -244,11 +250,15 @@ class Changes:
     clock: int = 0
     resolution_text: str | None = None
     version: str = CURRENT_SCHEMA_VERSION
+    migrated_from: str = ""
 
     def apply_to(self, snapshot: StateSnapshot | None) -> StateSnapshot:
         """The snapshot after these changes. `snapshot` is the one before (`None` if the state is new) and is reused."""
         if snapshot is None:
             snapshot = StateSnapshot(state_id=self.state_id, created_at=self.created_at or self.updated_at)
+        if self.migrated_from:
+            snapshot.events, snapshot.storage, snapshot.artifacts = [], {}, {}
+            snapshot.migrated_from = ""
         if self.closed:
             closed = set(self.closed)
             snapshot.events = [event for event in snapshot.events if event.position not in closed]
@@ -274,7 +284,16 @@ class Changes:
         """The changes that turn `before` into `after`: what a plain `save_state` has to write.
 
         `updated_at` moves even if the caller left it alone: unless `after`'s is later than `before`'s, it is now.
+
+        Raises:
+            IncompatibleVersionError: `after` is of an earlier major version than `before`.
         """
+        if before and major_of(after.version) < major_of(before.version):
+            raise IncompatibleVersionError(
+                f"state {after.state_id!r} stands at schema {before.version}; {after.version} cannot follow it"
+            )
+        if before and before.migrated_from:
+            return cls._after_migration(before, after)
         old_events = {_event_key(event): event for event in before.events} if before else {}
         new_events = {_event_key(event): event for event in after.events}
         # Records that went and records that changed: both are closed, and what now stands at their positions is added.
@@ -296,6 +315,14 @@ class Changes:
             resolution_text=after.resolution_text,
             version=after.version,
         )
+
+    @classmethod
+    def _after_migration(cls, before: StateSnapshot, after: StateSnapshot) -> "Changes":
+        whole = cls.between(None, after)
+        whole.base, whole.created_at = before.head, before.created_at
+        whole.updated_at = _later(before.updated_at, after.updated_at)
+        whole.migrated_from = before.migrated_from
+        return whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,22 +387,32 @@ def check_version(version: str) -> None:
         IncompatibleVersionError: naming both versions.
         CorruptStateError: `version` is no version.
     """
-    if major_of(version) > major_of(CURRENT_SCHEMA_VERSION):
+    if version != CURRENT_SCHEMA_VERSION and major_of(version) > major_of(CURRENT_SCHEMA_VERSION):
         raise IncompatibleVersionError(
             f"the state was written by schema {version}; this program reads up to {CURRENT_SCHEMA_VERSION}"
         )
 
 
-def major_of(version: str) -> int:
-    """The major part of a semantic version.
+def is_older(version: str) -> bool:
+    """Whether an earlier major version of the schema wrote it.
 
     Raises:
         CorruptStateError: `version` is no version.
     """
-    try:
-        return int(version.split(".")[0])
-    except (ValueError, AttributeError) as error:
-        raise CorruptStateError(f"{version!r} is no schema version") from error
+    return version != CURRENT_SCHEMA_VERSION and major_of(version) < major_of(CURRENT_SCHEMA_VERSION)
+
+
+def major_of(version: str) -> int:
+    """The major part of a semantic version, MAJOR.MINOR.PATCH.
+
+    Raises:
+        CorruptStateError: `version` is no version.
+    """
+    given: object = version  # A store may hold anything.
+    match = _VERSION.fullmatch(given) if isinstance(given, str) else None
+    if match is None:
+        raise CorruptStateError(f"{version!r:.80} is no schema version: MAJOR.MINOR.PATCH")
+    return int(match[1])
 
 
 def writes_from_dict(data: Any, name: str) -> dict[str, Write] | None:

@@ -22,7 +22,9 @@ from rh_agents import (
     StateStatus,
     Tool,
 )
+from rh_agents.core.errors import StaleWriterError
 from rh_agents.core.runner import run_pipeline
+from rh_agents.memory_backends import InMemoryStateBackend
 from tests.rh_agents.runs import YES, Calls, Kept, call_each, pipeline_of, run
 from tests.rh_agents.writers import add, writer
 
@@ -146,6 +148,26 @@ class Plain(StateBackend):
 
     def exists(self, state_id: str) -> bool:
         return state_id in self.snapshots
+
+
+class Counting(InMemoryStateBackend):
+    """Keeps whole snapshots alone, and counts them."""
+
+    supports_append = False
+
+
+def test_a_backend_of_whole_snapshots_that_counts_them_refuses_who_comes_late(kept: Kept) -> None:
+    kept.states = Counting()
+    state = kept.new()
+    state.save_checkpoint()
+    first, second = kept.load(state), kept.load(state)
+    for loaded, by in ((first, "first"), (second, "second")):
+        loaded.storage.set("by", by)
+    first.save_checkpoint()
+    with pytest.raises(StaleWriterError, match=f"'{state.state_id}' stands at checkpoint 2.*follows checkpoint 1"):
+        second.save_checkpoint()
+    first.save_checkpoint()
+    assert kept.load(state).storage.get("by") == "first"
 
 
 def test_a_backend_that_only_keeps_whole_snapshots_is_enough(kept: Kept, calls: Calls) -> None:

@@ -235,17 +235,20 @@ class TestStateDiff:
 
 
 class TestVersions:
-    @pytest.mark.parametrize("version", [CURRENT_SCHEMA_VERSION, "1.0.1", "1.99.0", "0.1.0", "1"])
+    @pytest.mark.parametrize("version", [CURRENT_SCHEMA_VERSION, "1.0.1", "1.99.0", "0.1.0"])
     def test_the_same_major_version_and_older_ones_are_read(self, version: str) -> None:
         check_version(version)
 
-    @pytest.mark.parametrize("version", ["2.0.0", "10.0.0", "2"])
+    @pytest.mark.parametrize("version", ["2.0.0", "10.0.0"])
     def test_a_later_major_version_is_refused_naming_both(self, version: str) -> None:
         with pytest.raises(IncompatibleVersionError) as caught:
             check_version(version)
         assert version in str(caught.value) and CURRENT_SCHEMA_VERSION in str(caught.value)
 
-    @pytest.mark.parametrize("version", ["", "one", "v1.0.0", None, 1])
+    @pytest.mark.parametrize(
+        "version",
+        ["", "one", "v1.0.0", None, 1, "1", "1.0", "1.x", "1.0.0.0", "-1.0.0", "01.0.0", "1.0.0-rc1", "1.0.٣"],
+    )
     def test_what_is_no_version_is_damage(self, version: str) -> None:
         with pytest.raises(CorruptStateError):
             check_version(version)
