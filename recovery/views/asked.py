@@ -78,7 +78,8 @@ class Asked:
     def editable(self) -> bool | frozenset[str]:
         if self.question is None or "edit" not in self.kinds:
             return False
-        return self.question.editable
+        named = self.question.editable
+        return named if isinstance(named, bool) else frozenset(named)
 
     @property
     def response_model(self) -> type[BaseModel] | None:

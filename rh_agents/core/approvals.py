@@ -1,7 +1,7 @@
 """Asking a person: the question a run asks, the answer it gets back, and the pause in between."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import MAXYEAR, MINYEAR, datetime
 from typing import Any, Literal, TypeVar
 
@@ -47,7 +47,7 @@ class Question(BaseModel):
     reason: Text = Field(default="", max_length=100)
     proposal: Any = None
     action: Text = Field(default="", max_length=300)
-    editable: frozenset[str] | bool = True
+    editable: Collection[str] | bool = True
     effect: Effect = "write"
     response_model: type[BaseModel] | None = None
     choices: list[Choice] = Field(default_factory=list)
@@ -55,6 +55,17 @@ class Question(BaseModel):
     compare_to: Text = ""
     risk: Risk = "medium"
     due_at: datetime | None = None
+
+    @field_validator("editable", mode="plain")
+    @classmethod
+    def _editable_is_a_set_of_names(cls, editable: Any) -> frozenset[str] | bool:
+        if isinstance(editable, bool):
+            return editable
+        if isinstance(editable, str) or not isinstance(editable, Collection):
+            raise ValueError(f"editable is a set of names, True or False, not {editable!r:.80}")
+        if unnamed := [name for name in editable if not isinstance(name, str)]:
+            raise ValueError(f"editable names fields, which {unnamed[0]!r:.80} is not")
+        return frozenset(editable)
 
     @field_validator("key")
     @classmethod
@@ -75,9 +86,9 @@ class Question(BaseModel):
 
     @model_validator(mode="after")
     def _editable_fields_exist(self) -> "Question":
-        if isinstance(self.editable, frozenset):
+        if not isinstance(self.editable, bool):
             known = proposal_fields(self.proposal)
-            unknown = sorted(self.editable - known)
+            unknown = sorted(set(self.editable) - known)
             if unknown:
                 has = ", ".join(sorted(known)) or "no fields"
                 raise ValueError(f"editable names {', '.join(unknown)}, but the proposal has {has}")
@@ -208,7 +219,7 @@ def _edited_proposal(question: Question, edited: Any) -> Any:
         for name in proposal_fields(before) | proposal_fields(edited)
         if _field(before, name) != _field(edited, name)
     }
-    fixed = sorted(changed - (question.editable or frozenset()))
+    fixed = sorted(changed - set(question.editable or ()))
     if fixed or not changed:
         raise ValueError(f"not editable: {', '.join(fixed) or 'the proposal'}")
     return edited

@@ -1,6 +1,7 @@
 """The records of a run, and what a step boundary needs to know of them."""
 
 import difflib
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -85,10 +86,13 @@ class HistorySet:
 
     def get_event_list(self) -> list[EventRecord]:
         """Every recorded attempt and open question, by position."""
-        if not self._sorted:
-            self._records.sort(key=lambda record: record.position)
-            self._sorted = True
+        self._sort()
         return list(self._records)
+
+    def _sort(self) -> None:
+        if not self._sorted:
+            self._records.sort(key=_position)
+            self._sorted = True
 
     def __len__(self) -> int:
         return len(self._records)
@@ -110,8 +114,23 @@ class HistorySet:
 
     def close(self, records: Iterable[EventRecord]) -> None:
         """Take `records` out of the history."""
-        gone = {id(record) for record in records}
+        closed = list(records)
+        if all(record.status is ExecutionStatus.AWAITING for record in closed):
+            # A question is noted in two places alone: many answers must not each note everything else anew.
+            for record in closed:
+                self._forget_question(record)
+            return
+        gone = {id(record) for record in closed}
         self._fill([record for record in self.get_event_list() if id(record) not in gone])
+
+    def _forget_question(self, question: EventRecord) -> None:
+        self._sort()
+        for place in range(bisect_left(self._records, question.position, key=_position), len(self._records)):
+            if self._records[place] is question:
+                del self._records[place]
+                break
+        if self.open.get(question.address) is question:
+            del self.open[question.address]
 
     def at_and_after(self, address: str) -> tuple[list[EventRecord], int]:
         """The records that a resume from `address` runs again, and the position where it goes back to.
@@ -150,6 +169,10 @@ class HistorySet:
             for path in self.callers(record):
                 inside[path] = min(record.position, inside.get(path, record.position))
         return {address: min(position, inside.get(paths[address], position)) for address, position in began.items()}
+
+
+def _position(record: EventRecord) -> int:
+    return record.position
 
 
 def _tagged(records: Iterable[EventRecord]) -> dict[Path, Path]:

@@ -252,10 +252,11 @@ class StoppingState(SavedState):
         if not records:
             return
         self.history.close(records)
-        unsaved = {id(record) for record in self._new_records}
         closed = {id(record) for record in records}
+        unsaved = {id(record) for record in self._new_records if id(record) in closed}
         self._closed.extend(record.position for record in records if id(record) not in unsaved)
-        self._new_records = [record for record in self._new_records if id(record) not in closed]
+        if unsaved:
+            self._new_records = [record for record in self._new_records if id(record) not in unsaved]
 
 
 def is_stop(error: BaseException) -> bool:

@@ -19,6 +19,7 @@ from rh_agents import (
     StateStatus,
 )
 from rh_agents.core.approvals import Choice, complete_answer
+from rh_agents.core.history import HistorySet
 from rh_agents.core.runner import RunOutcome, run_pipeline
 from tests.rh_agents.refunds import Refund, asks, refund_question
 from tests.rh_agents.runs import NO, YES, Calls, Kept, addresses, run
@@ -209,12 +210,54 @@ def test_a_question_that_the_code_no_longer_asks_can_be_closed(kept: Kept) -> No
 
 @pytest.mark.parametrize(
     "fields",
-    [{"title": ""}, {"title": "t" * 501}, {"editable": frozenset({"colour"})}, {"risk": "huge"}, {"unknown": 1}],
+    [
+        {"title": ""},
+        {"title": "t" * 501},
+        {"editable": frozenset({"colour"})},
+        {"editable": ["amount", "colour"]},
+        {"editable": "amount"},
+        {"editable": {7}},
+        {"editable": 1},
+        {"risk": "huge"},
+        {"unknown": 1},
+    ],
     ids=str,
 )
 def test_a_question_that_makes_no_sense_is_refused(fields: Any) -> None:
     with pytest.raises(ValidationError):
         refund_question(**fields)
+
+
+@pytest.mark.parametrize("names", [{"amount"}, ["amount"], ("amount",), {"amount": 1}.keys()], ids=str)
+def test_what_is_editable_may_be_named_in_any_collection(names: Any) -> None:
+    assert refund_question(editable=names).editable == frozenset({"amount"})
+
+
+def test_many_answers_do_not_go_through_all_records_each(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def pipeline(input_data: Any, state: ExecutionState) -> Any:
+        questions = [Question(key=f"q{number}", title="?") for number in range(30)]
+        return [answer.kind for answer in await state.parallel(*(state.ask(question) for question in questions))]
+
+    _, state = kept.start(pipeline)
+    loaded = kept.load(state)
+    touched: list[str] = []
+    keep = HistorySet._keep
+
+    def counting(self: HistorySet, record: Any) -> None:
+        touched.append(record.address)
+        keep(self, record)
+
+    monkeypatch.setattr(HistorySet, "_keep", counting)
+    asked = list(loaded.open_questions)
+    for address in reversed(asked):
+        loaded.answer(address, Answer(kind="approve"))
+    assert touched == asked[::-1]
+    assert [record.address for record in loaded.history] == asked
+    assert all(record.is_completed for record in loaded.history)
+    loaded.save_checkpoint()
+    again = kept.load(state)
+    assert (again.open_questions, len(again.history)) == ({}, 30)
+    assert run(run_pipeline(pipeline, None, again)).output == ["approve"] * 30
 
 
 @pytest.mark.parametrize("kind", ["expire", "cancel", "supersede"])

@@ -147,6 +147,14 @@ def test_waiting_doubles_after_each_failure() -> None:
     assert [policy.delay_s(tries, ValueError()) for tries in (1, 2, 3, 4)] == [0.5, 1.0, 2.0, None]
 
 
+def test_waiting_has_an_end_however_often_it_doubles() -> None:
+    policy = RetryPolicy(max_attempts=100_000, backoff=1)
+    assert [policy.delay_s(tries, ValueError()) for tries in (6, 7, 8, 2000, 99_999)] == [32, 60, 60, 60, 60]
+    assert RetryPolicy(backoff=1, max_backoff=5).delay_s(2, ValueError()) == 2
+    assert RetryPolicy(max_attempts=9, backoff=1, max_backoff=5).delay_s(8, ValueError()) == 5
+    assert RetryPolicy(backoff=90).delay_s(1, ValueError()) == RetryPolicy(backoff=90).delay_s(2, ValueError()) == 90
+
+
 def test_a_checkpoint_that_cannot_be_saved_does_not_run_its_step_again(kept: Kept, calls: Calls) -> None:
     async def pipeline(input_data: Any, state: ExecutionState) -> Any:
         await Step(calls.tool("a"))(1, None, state)

@@ -38,6 +38,8 @@ async def use(state: ExecutionState) -> None:
     assert_type((await plan("a", None, state)).result, list[str])
     assert_type((await ExecutionEvent(actor=count, tag="again")("a", None, state)).result, int)
     assert_type(await state.ask(Question(key="go", title="Go on?")), Answer)
+    Question(key="pay", title="Pay?", proposal={"amount": 1}, editable={"amount"})
+    Question(key="pay", title="Pay?", proposal={"amount": 1}, editable=False)
     assert_type((await ExecutionEvent(actor=Agent(name="any"))("a", None, state)).result, Any)
 """
 
