@@ -5,6 +5,7 @@ import fcntl
 import os
 import secrets
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 TEMPORARY = ".tmp-"
@@ -32,6 +33,14 @@ def write_whole(path: Path, data: bytes, *, exclusive: bool = False) -> None:
     finally:
         temporary.unlink(missing_ok=True)
     sync_folder(path.parent)
+
+
+def remove_leftovers(folder: Path, before: datetime) -> None:
+    """Remove what writers that were killed before that time had not finished."""
+    for path in folder.glob(f"{TEMPORARY}*"):
+        with contextlib.suppress(FileNotFoundError):
+            if path.stat().st_mtime < before.timestamp():
+                path.unlink()
 
 
 def write_all(descriptor: int, data: bytes) -> None:

@@ -12,7 +12,7 @@ from rh_agents.core import serialization
 from rh_agents.core.errors import CorruptArtifactError
 from rh_agents.core.serialization import EncodedArtifact, check_content, decode_artifact, encode_artifact
 from rh_agents.core.state_backend import GRACE, ArtifactBackend, StateBackend
-from rh_agents.durable_files import TEMPORARY, remove, write_whole
+from rh_agents.durable_files import TEMPORARY, remove, remove_leftovers, write_whole
 from rh_agents.safe_ids import check_id
 from rh_agents.sealed_json import seal, unseal
 
@@ -34,12 +34,12 @@ class FileSystemArtifactBackend(ArtifactBackend):
 
     def __init__(self, base_path: str | os.PathLike[str], *, allow_pickle: bool = False) -> None:
         self._folder = Path(base_path)
-        self._allow_pickle = allow_pickle
+        self.allow_pickle = allow_pickle
 
     def save_artifact(self, artifact_id: str, artifact: Any) -> bool:
         check_id(artifact_id, "artifact id")
         return self.save_encoded(
-            artifact_id, *encode_artifact(artifact, key=artifact_id, allow_pickle=self._allow_pickle)
+            artifact_id, *encode_artifact(artifact, key=artifact_id, allow_pickle=self.allow_pickle)
         )
 
     def save_encoded(self, artifact_id: str, codec: str, payload: bytes, media_type: str = "") -> bool:
@@ -61,7 +61,7 @@ class FileSystemArtifactBackend(ArtifactBackend):
         encoded = self._read(artifact_id)
         if encoded is None:
             return None
-        return decode_artifact(encoded.codec, encoded.payload, allow_pickle=self._allow_pickle)
+        return decode_artifact(encoded.codec, encoded.payload, allow_pickle=self.allow_pickle)
 
     def delete_artifact(self, artifact_id: str) -> bool:
         return remove(self._path(artifact_id))
@@ -84,11 +84,8 @@ class FileSystemArtifactBackend(ArtifactBackend):
         return remove(aside)
 
     def garbage_collect(self, states: StateBackend, grace: timedelta = GRACE) -> list[str]:
-        """See `ArtifactBackend`. What killed writers left behind goes too."""
-        for path in self._folder.glob(f"{TEMPORARY}*"):
-            with suppress(FileNotFoundError):
-                if path.stat().st_mtime < (datetime.now(UTC) - grace).timestamp():
-                    path.unlink()
+        """See `ArtifactBackend`."""
+        remove_leftovers(self._folder, datetime.now(UTC) - grace)
         return super().garbage_collect(states, grace)
 
     def exists(self, artifact_id: str) -> bool:

@@ -4,13 +4,14 @@ import os
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 
 from rh_agents.checkpoint_lines import HASHES, Summary, decode_lines, encode_line, number_of, split_lines, summarise
 from rh_agents.core.errors import CorruptStateError, IncompatibleVersionError, SerializationError, StaleWriterError
 from rh_agents.core.state_backend import StateBackend
 from rh_agents.core.state_recovery import Changes, StateSnapshot, StateStatus, check_version
-from rh_agents.durable_files import locked, read_all, remove, write_all, write_whole
+from rh_agents.durable_files import locked, read_all, remove, remove_leftovers, write_all, write_whole
 from rh_agents.safe_ids import check_id
 
 _SUFFIX = ".jsonl"
@@ -137,6 +138,9 @@ class FileSystemStateBackend(StateBackend):
             with suppress(FileNotFoundError, IsADirectoryError):
                 found.update(HASHES.findall(path.read_bytes()))
         return {identity.decode() for identity in found}
+
+    def remove_leftovers(self, before: datetime) -> None:
+        remove_leftovers(self._folder, before)
 
     def _path(self, state_id: str) -> Path:
         return self._folder / (check_id(state_id, "state id") + _SUFFIX)

@@ -111,12 +111,12 @@ class InMemoryArtifactBackend(ArtifactBackend):
         self._artifacts: dict[str, EncodedArtifact] = {}
         self._saved_at: dict[str, datetime] = {}
         self._lock = threading.Lock()
-        self._allow_pickle = allow_pickle
+        self.allow_pickle = allow_pickle
 
     def save_artifact(self, artifact_id: str, artifact: Any) -> bool:
         check_id(artifact_id, "artifact id")
         return self.save_encoded(
-            artifact_id, *encode_artifact(artifact, key=artifact_id, allow_pickle=self._allow_pickle)
+            artifact_id, *encode_artifact(artifact, key=artifact_id, allow_pickle=self.allow_pickle)
         )
 
     def save_encoded(self, artifact_id: str, codec: str, payload: bytes, media_type: str = "") -> bool:
@@ -131,7 +131,7 @@ class InMemoryArtifactBackend(ArtifactBackend):
             return None
         if is_content_id(artifact_id):
             check_content(artifact_id, content_id(encoded))
-        return decode_artifact(encoded.codec, encoded.payload, allow_pickle=self._allow_pickle)
+        return decode_artifact(encoded.codec, encoded.payload, allow_pickle=self.allow_pickle)
 
     def delete_artifact(self, artifact_id: str) -> bool:
         with self._lock:

@@ -37,11 +37,11 @@ class DjangoArtifactBackend(ArtifactBackend):
     `allow_pickle`."""
 
     def __init__(self, allow_pickle: bool = False) -> None:
-        self._allow_pickle = allow_pickle
+        self.allow_pickle = allow_pickle
 
     def save_artifact(self, artifact_id: str, artifact: Any) -> bool:
         _check(artifact_id)
-        encoded = encode_artifact(artifact, key=artifact_id, allow_pickle=self._allow_pickle)
+        encoded = encode_artifact(artifact, key=artifact_id, allow_pickle=self.allow_pickle)
         return self.save_encoded(artifact_id, *encoded)
 
     @callable_on_a_loop
@@ -86,7 +86,7 @@ class DjangoArtifactBackend(ArtifactBackend):
             check_content(artifact_id, content_id(EncodedArtifact(found.codec, payload, found.media_type)))
         elif hashlib.sha256(payload).hexdigest() != found.sha256:
             raise CorruptArtifactError(f"artifact {artifact_id!r} is damaged: its bytes do not match their hash")
-        return decode_artifact(found.codec, payload, allow_pickle=self._allow_pickle)
+        return decode_artifact(found.codec, payload, allow_pickle=self.allow_pickle)
 
     @callable_on_a_loop
     def delete_artifact(self, artifact_id: str) -> bool:

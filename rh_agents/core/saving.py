@@ -24,6 +24,7 @@ from rh_agents.core.state_recovery import (
 from rh_agents.core.store import ARTIFACT, STORAGE, ExecutionStore
 from rh_agents.core.types import ExecutionStatus
 from rh_agents.core.validation import ValidationReport
+from rh_agents.safe_ids import check_id
 
 DEFAULT_LARGE_VALUE_BYTES = 64 * 1024
 
@@ -41,7 +42,7 @@ class SavedState:
         replay_mode: ReplayMode,
         large_value_bytes: int,
     ) -> None:
-        self.state_id = state_id or str(uuid.uuid4())
+        self.state_id = str(uuid.uuid4()) if state_id is None else check_id(state_id, "state id")
         self.state_backend = state_backend
         self.artifact_backend = artifact_backend
         self.event_bus = event_bus or EventBus()
@@ -53,9 +54,13 @@ class SavedState:
         self.created_at = self.updated_at = datetime.now(UTC)
         self.head = 0
 
-        # Without a place for artifacts that lasts, a large value stays where it is.
         self.storage = ExecutionStore(
-            self.tick, self.current_frame, self.load_artifact, large_value_bytes if artifact_backend else None
+            self.tick,
+            self.current_frame,
+            self.load_artifact,
+            # Without a place for artifacts that lasts, a large value stays where it is.
+            None if artifact_backend is None else large_value_bytes,
+            allow_pickle=artifact_backend is not None and artifact_backend.allow_pickle,
         )
         self.history = HistorySet((), self.load_artifact)
         self._clock = 0
@@ -88,13 +93,19 @@ class SavedState:
         if self.state_backend is None:
             raise StateError("there is no state_backend to save to: ExecutionState(state_backend=...)")
         status = StateStatus(status)
+        before = self.metadata, self._is_metadata_new, self._resolution_text
         if status is StateStatus.AWAITING and not self.history.open:
             # A new pause by hand: the decision about the one before has been used.
             self._resolution_text = None
         if metadata is not None and metadata != self.metadata:
             self.metadata = metadata
             self._is_metadata_new = True
-        self._save(self.state_backend, status)
+        try:
+            self._save(self.state_backend, status)
+        except BaseException:
+            # What could not be saved must not stop the next save too.
+            self.metadata, self._is_metadata_new, self._resolution_text = before
+            raise
         self._is_paused_by_hand = status is StateStatus.AWAITING
         return True
 
@@ -111,7 +122,12 @@ class SavedState:
         self.status = status
 
     def to_snapshot(self, status: StateStatus | None = None, metadata: StateMetadata | None = None) -> StateSnapshot:
-        """The state as it stands now: what is saved of it. Steps that are still running are not in it."""
+        """The state as it stands now: what is saved of it. Steps that are still running are not in it.
+
+        The artifacts that it refers to are saved, if there is an artifact backend.
+        """
+        if self.artifact_backend is not None:
+            self._save_artifacts()
         return StateSnapshot(
             state_id=self.state_id,
             status=StateStatus(status) if status else self.status,
@@ -182,21 +198,29 @@ class SavedState:
         *,
         resume_from_address: str | None = None,
         replay_mode: ReplayMode = ReplayMode.NORMAL,
+        checkpoint: int | None = None,
         **options: Any,
     ) -> Self:
         """Load a saved state; steps that completed before are then skipped.
 
         `resume_from_address`: that step and everything after it run again; what they wrote is rolled back.
+        `checkpoint`: as the state stood there, to be looked at or validated. Unless it is the newest, the state cannot
+        be run or saved from there (StaleWriterError): what came after it would be lost.
 
         Raises:
-            StateNotFoundError: no state has that id.
+            StateNotFoundError: no state has that id, or it has no such checkpoint.
             AddressNotFoundError: no step has that address; names the closest.
             CorruptStateError, IncompatibleVersionError: what is stored cannot be read.
         """
         snapshot = state_backend.load_state(state_id)
         if snapshot is None:
             raise StateNotFoundError(f"no state has the id {state_id!r}")
-        return cls.from_snapshot(
+        newest = snapshot.head
+        if checkpoint is not None and checkpoint != newest:
+            snapshot = state_backend.load_checkpoint(state_id, checkpoint)
+            if snapshot is None:
+                raise StateNotFoundError(f"state {state_id!r} has no checkpoint {checkpoint}; the newest is {newest}")
+        state = cls.from_snapshot(
             snapshot,
             state_backend,
             artifact_backend,
@@ -205,6 +229,12 @@ class SavedState:
             replay_mode=replay_mode,
             **options,
         )
+        if snapshot.head != newest and state.replay_mode is not ReplayMode.VALIDATION:
+            state.lose(
+                f"state {state_id!r} was loaded as it stood at checkpoint {snapshot.head} and stands at {newest}: "
+                "from there it can be looked at and validated, not run or saved"
+            )
+        return state
 
     @classmethod
     async def aload_from_state_id(cls, *args: Any, **kwargs: Any) -> Self:
@@ -249,7 +279,8 @@ class SavedState:
             CorruptArtifactError: it is damaged or gone.
         """
         if encoded := self.storage.unsaved_artifacts.get(artifact_id):
-            return decode_artifact(encoded.codec, encoded.payload)
+            may_be_pickled = self.artifact_backend is not None and self.artifact_backend.allow_pickle
+            return decode_artifact(encoded.codec, encoded.payload, allow_pickle=may_be_pickled)
         try:
             is_there = self.artifact_backend is not None and self.artifact_backend.exists(artifact_id)
         except ValueError as error:

@@ -6,9 +6,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from rh_agents.core.errors import (
+    AddressError,
+    AddressNotFoundError,
+    AmbiguousReplayError,
     CorruptArtifactError,
     CorruptStateError,
     IncompatibleVersionError,
+    PreconditionError,
+    RhAgentsError,
+    RunAbortedError,
+    RunCancelledError,
+    SerializationError,
     StaleWriterError,
     StateError,
     StateNotFoundError,
@@ -17,10 +25,18 @@ from rh_agents.core.serialization import is_content_id
 from rh_agents.core.state_recovery import Changes, StateSnapshot, StateStatus
 
 __all__ = [
+    "AddressError",
+    "AddressNotFoundError",
+    "AmbiguousReplayError",
     "ArtifactBackend",
     "CorruptArtifactError",
     "CorruptStateError",
     "IncompatibleVersionError",
+    "PreconditionError",
+    "RhAgentsError",
+    "RunAbortedError",
+    "RunCancelledError",
+    "SerializationError",
     "StaleWriterError",
     "StateBackend",
     "StateError",
@@ -104,12 +120,18 @@ class StateBackend(ABC):
         what is in it is not collected."""
         raise NotImplementedError(f"{type(self).__name__} does not say which artifacts it refers to")
 
+    def remove_leftovers(self, before: datetime) -> None:  # noqa: B027  most have none
+        """Remove what writers that were killed before that time left behind."""
+
 
 class ArtifactBackend(ABC):
     """Keeps values by id. Ids made by `compute_artifact_id` name the content, so equal content is stored once.
 
     Ids given by hand are any safe token: letters, digits, `.`, `_` and `-`, at most 200, not starting with a dot.
+    `allow_pickle`: values that cannot be written otherwise are pickled, and are read again. The engine asks it.
     """
+
+    allow_pickle: bool = False
 
     @abstractmethod
     def save_artifact(self, artifact_id: str, artifact: Any) -> bool:
@@ -143,9 +165,11 @@ class ArtifactBackend(ABC):
         """Delete the artifacts that no checkpoint in `states` refers to; their ids, sorted.
 
         What was saved within `grace` is left alone, for a run saves its artifacts before the checkpoint that refers
-        to them. So are artifacts whose id is not their content's: somebody gave it by hand and may ask for it.
+        to them. So are artifacts whose id is not their content's: somebody gave it by hand and may ask for it. What
+        killed writers left behind goes too, also that of `states`.
         """
         before = datetime.now(UTC) - grace
+        states.remove_leftovers(before)
         named = [identity for identity in self.list_artifacts() if is_content_id(identity)]
         # Read after the list: what was saved and referred to in between is in the references.
         referred = states.artifact_references()

@@ -44,11 +44,13 @@ class ExecutionStore:
         current_frame: Callable[[], Frame],
         load_artifact: Callable[[str], Any],
         large_value_bytes: int | None,
+        allow_pickle: bool = False,
     ) -> None:
         self._tick = tick
         self._current_frame = current_frame
         self._load_artifact = load_artifact
         self._large_value_bytes = large_value_bytes
+        self._allow_pickle = allow_pickle
         self.committed: dict[bool, dict[str, Entry]] = {STORAGE: {}, ARTIFACT: {}}
         self.changed: dict[bool, set[str]] = {STORAGE: set(), ARTIFACT: set()}
         self.unsaved_artifacts: dict[str, EncodedArtifact] = {}
@@ -94,7 +96,7 @@ class ExecutionStore:
         The media type of text and bytes is guessed from the key: `preview.csv` is `text/csv`.
         """
         check_key(key)
-        encoded = encode_artifact(value, key=key)
+        encoded = encode_artifact(value, key=key, allow_pickle=self._allow_pickle)
         identity = artifact_id(encoded)
         self.unsaved_artifacts[identity] = encoded
         kind = media_type or encoded.media_type

@@ -10,6 +10,7 @@ import pytest
 
 from rh_agents import (
     Agent,
+    Answer,
     ExecutionEvent,
     ExecutionState,
     FileSystemArtifactBackend,
@@ -22,7 +23,7 @@ from rh_agents import (
     StateStatus,
     Tool,
 )
-from rh_agents.core.errors import StaleWriterError
+from rh_agents.core.errors import SerializationError, StaleWriterError, StateNotFoundError
 from rh_agents.core.runner import run_pipeline
 from rh_agents.memory_backends import InMemoryStateBackend
 from tests.rh_agents.runs import YES, Calls, Kept, call_each, pipeline_of, run
@@ -90,6 +91,101 @@ def test_a_state_can_be_copied_to_another_store_by_its_snapshot(kept: Kept, call
     copy.save_checkpoint(StateStatus.PAUSED)
     assert elsewhere.resume(pipeline, state)[0].output == ["a", "b"]
     assert calls == ["a", "b"]
+
+
+def test_a_snapshot_that_is_saved_by_hand_has_its_artifacts(kept: Kept) -> None:
+    state = kept.new()
+    state.storage.set_artifact("r.txt", "hello")
+    state.storage.set("big", "x" * 100_000)
+    kept.states.save_state(state.to_snapshot(status=StateStatus.PAUSED))
+    loaded = kept.load(state)
+    assert loaded.storage.get_artifact("r.txt") == "hello"
+    assert loaded.storage.get("big") == "x" * 100_000
+
+
+def test_a_snapshot_without_a_place_for_artifacts_is_a_snapshot() -> None:
+    state = ExecutionState()
+    state.storage.set_artifact("r.txt", "hello")
+    assert list(state.to_snapshot().artifacts) == ["r.txt"]
+    assert state.storage.get_artifact("r.txt") == "hello"
+
+
+def test_metadata_that_cannot_be_saved_leaves_the_earlier_one_and_the_next_save_works(kept: Kept) -> None:
+    state = kept.new(metadata=StateMetadata(tags=["first"]))
+    state.save_checkpoint()
+    with pytest.raises(SerializationError, match="custom_data"):
+        state.save_checkpoint(metadata=StateMetadata(tags=["second"], custom_data={"x": object()}))
+    assert state.metadata.tags == ["first"]
+    state.storage.set("n", 1)
+    state.save_checkpoint()
+    saved = kept.load(state)
+    assert (saved.head, saved.metadata.tags, saved.storage.get("n")) == (2, ["first"], 1)
+
+
+def test_a_save_that_failed_keeps_the_decision_about_the_pause_before(kept: Kept) -> None:
+    state = kept.new()
+    state.save_checkpoint(StateStatus.AWAITING)
+    state = kept.load(state)
+    state.resolution = Answer(kind="approve")
+    with pytest.raises(SerializationError):
+        state.save_checkpoint(StateStatus.AWAITING, StateMetadata(custom_data={"x": object()}))
+    assert state.resolution == Answer(kind="approve")
+
+
+@pytest.mark.parametrize("state_id", ["", "../x", "a/b", ".hidden", "a\x00b"])
+def test_an_id_that_no_backend_takes_is_refused_at_once(state_id: str) -> None:
+    with pytest.raises(ValueError, match="state id"):
+        ExecutionState(state_id=state_id)
+
+
+# ---- earlier checkpoints
+
+
+@pytest.fixture
+def three(kept: Kept) -> ExecutionState:
+    """A state with three checkpoints, at which `n` was 1, 2 and 3."""
+    state = kept.new()
+    for number in (1, 2, 3):
+        state.storage.set("n", number)
+        state.save_checkpoint()
+    return state
+
+
+def test_an_earlier_checkpoint_can_be_looked_at(kept: Kept, three: ExecutionState) -> None:
+    assert [kept.load(three, checkpoint=number).storage.get("n") for number in (1, 2, 3)] == [1, 2, 3]
+    assert kept.load(three, checkpoint=2).head == 2
+
+
+def test_what_came_after_an_earlier_checkpoint_is_not_lost(kept: Kept, three: ExecutionState, calls: Calls) -> None:
+    earlier = kept.load(three, checkpoint=2)
+    words = f"'{three.state_id}' was loaded as it stood at checkpoint 2 and stands at 3"
+    with pytest.raises(StaleWriterError, match=words):
+        earlier.save_checkpoint()
+    with pytest.raises(StaleWriterError, match=words):
+        run(Step(calls.tool("a"))(1, None, earlier))
+    assert calls == []
+    assert kept.load(three).storage.get("n") == 3
+
+
+def test_the_newest_checkpoint_goes_on_whether_it_is_named_or_not(kept: Kept, three: ExecutionState) -> None:
+    newest = kept.load(three, checkpoint=3)
+    newest.storage.set("n", 4)
+    newest.save_checkpoint()
+    assert kept.load(three).storage.get("n") == 4
+
+
+def test_an_earlier_checkpoint_can_be_validated(kept: Kept, calls: Calls) -> None:
+    pipeline = pipeline_of(calls, "a", "b")
+    _, state = kept.start(pipeline, auto_checkpoint=True)
+    earlier = kept.load(state, checkpoint=1, replay_mode="validation")
+    assert len(earlier.history) == 1
+    assert run(run_pipeline(pipeline, None, earlier)).output == ["a", "b"]
+
+
+@pytest.mark.parametrize("number", [0, 4, -1])
+def test_a_checkpoint_that_is_not_there_is_named(kept: Kept, three: ExecutionState, number: int) -> None:
+    with pytest.raises(StateNotFoundError, match=f"'{three.state_id}' has no checkpoint {number}; the newest is 3"):
+        kept.load(three, checkpoint=number)
 
 
 def test_the_async_twins_save_and_load(kept: Kept, calls: Calls) -> None:

@@ -90,6 +90,37 @@ def test_a_damaged_state_keeps_its_artifacts_and_killed_writers_leave_nothing(tm
     assert not left.exists()
 
 
+def test_what_killed_writers_of_states_left_behind_is_collected_too(tmp_path: Path):
+    states, artifacts = FileSystemStateBackend(tmp_path), FileSystemArtifactBackend(tmp_path / "artifacts")
+    states.save_state(simple_snapshot("kept"))
+    folder = tmp_path / "states"
+    old, new = folder / ".tmp-0123", folder / ".tmp-4567"
+    for left in (old, new):
+        left.write_bytes(b"half")
+    os.utime(old, (0, 0))
+    artifacts.garbage_collect(states)
+    assert sorted(path.name for path in folder.iterdir()) == [".tmp-4567", "kept.jsonl"]
+
+
+def test_a_run_pickles_what_its_artifact_backend_was_allowed_to(tmp_path: Path):
+    states = FileSystemStateBackend(tmp_path)
+    for artifacts in (
+        FileSystemArtifactBackend(tmp_path, allow_pickle=True),
+        InMemoryArtifactBackend(allow_pickle=True),
+    ):
+        state = ExecutionState(states, artifacts)
+        state.storage.set_artifact("type", range)
+        assert state.storage.get_artifact("type") is range
+        state.save_checkpoint()
+        loaded = ExecutionState.load_from_state_id(state.state_id, states, artifacts)
+        assert loaded.storage.get_artifact("type") is range
+    careful = ExecutionState.load_from_state_id(state.state_id, states, FileSystemArtifactBackend(tmp_path))
+    with pytest.raises(SerializationError, match="allow_pickle"):
+        careful.storage.get_artifact("type")
+    with pytest.raises(SerializationError, match="'type'"):
+        careful.storage.set_artifact("type", range)
+
+
 def test_what_is_saved_again_between_the_look_and_the_removal_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     artifacts = FileSystemArtifactBackend(tmp_path)
     artifacts.save_artifact("wanted", 1)

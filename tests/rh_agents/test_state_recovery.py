@@ -273,4 +273,14 @@ class TestRetiredCache:
         with pytest.warns(DeprecationWarning, match=name):
             reload(module)
         assert module.FileCacheBackend(cache_dir=".cache").cache_dir == ".cache"
-        module.InMemoryCacheBackend()
+        for cache in (
+            module.FileCacheBackend(".cache", 100, ttl=3),
+            module.InMemoryCacheBackend(100),
+            module.InMemoryCacheBackend(max_size=100),
+        ):
+            assert cache.set("key", 1, ttl=5) is None
+            assert cache.get("key") is None
+            assert cache.delete("key") is None
+            assert cache.clear() is None
+            assert "key" not in cache
+            assert type(copy.deepcopy(cache)) is type(cache)
