@@ -199,9 +199,9 @@ def _message(shape: FileShape, profiled: dict[str, Any], problem: str) -> str:
     return (
         refused
         + f"`{shape.path.name}` has **{shape.rows:,} rows** in {len(shape.columns)} columns.\n\n"
-        + f"- {len(profiled['duplicates'])} rows repeat an earlier one\n"
-        + f"- {outliers} values lie far outside of what their column holds\n"
-        + f"- {empty} values are empty\n\n"
+        + f"- {len(profiled['duplicates']):,} rows repeat an earlier one\n"
+        + f"- {outliers:,} values lie far outside of what their column holds\n"
+        + f"- {empty:,} values are empty\n\n"
         + "The preview shows the first rows as they would be loaded."
     )
 

@@ -112,7 +112,7 @@ def test_an_edited_and_approved_run_finishes_with_what_the_reviewer_wrote(desk, 
 
 
 def test_a_worker_killed_inside_of_the_load_costs_nothing(desk, dashboard, query):
-    state_id = open_request(desk, re.compile("Load 12 000 rows"))
+    state_id = open_request(desk, re.compile("Load 12,000 rows"))
     stored = as_stored(state_id, dashboard)
     desk.get_by_label("batch_rows").fill("100")
     desk.get_by_label("drop_duplicates").uncheck()

@@ -472,7 +472,7 @@ def test_a_value_of_the_wrong_kind_is_damage_or_not_taken(model, column):
         try:
             assert backend().load_state(state_id).head == 2
         except CorruptStateError as error:
-            assert state_id in str(error)  # noqa: PT017  # "\xff" is text, and no address.
+            assert state_id in str(error)  # "\xff" is text, and no address.
         return
     with connection.cursor() as cursor:
         cursor.execute("PRAGMA ignore_check_constraints = on")

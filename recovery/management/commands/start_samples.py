@@ -27,7 +27,7 @@ class Command(BaseCommand):
                 start_run(
                     "table-load",
                     {"file": str(orders)},
-                    description=f"Load {ROWS:,} sample orders".replace(",", " "),
+                    description=f"Load {ROWS:,} sample orders",
                     tags=["sample", "orders"],
                     channel="command",
                 )
