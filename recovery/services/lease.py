@@ -65,9 +65,9 @@ class Lease:
     def release_unless_due(self) -> bool:
         """Let go if no job is due. `False`: one came meanwhile, so the holder looks again."""
         with transaction.atomic():
-            state = State.objects.select_for_update(no_key=True).get(pk=self.state_id)
-            if state.fence != self.fence:
-                return True
+            state = State.objects.select_for_update(no_key=True).filter(pk=self.state_id).first()
+            if state is None or state.fence != self.fence:
+                return True  # Deleted meanwhile, or somebody else's.
             if Resumption.objects.due().filter(state=state).exists():
                 return False
             state.lease_until, state.lease_owner = None, ""

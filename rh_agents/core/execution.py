@@ -226,4 +226,5 @@ class ExecutionState(StoppingState):
         wanted = self.auto_checkpoint
         if wanted is True or (wanted and event_type in wanted):
             is_saved_as_awaiting = any(scope.parent is None for _, scope in self._asked)
-            self.save_if_possible(StateStatus.AWAITING if is_saved_as_awaiting else StateStatus.RUNNING)
+            status = StateStatus.AWAITING if is_saved_as_awaiting else StateStatus.RUNNING
+            self.save_if_possible(StateStatus.CANCELLED if self.is_cancelled else status)

@@ -180,6 +180,8 @@ class StoppingState(SavedState):
         """What to raise in `frame`, where the run stops. No step around it can complete any more."""
         frame.stop()
         if self._cancel_reason is not None:
+            if self.status is not StateStatus.CANCELLED:
+                self.save_if_possible(StateStatus.CANCELLED)
             return self.cancellation()
         return AwaitingDecision(self._waiting_for(frame.scope))
 

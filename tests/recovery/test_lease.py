@@ -265,3 +265,9 @@ def test_a_process_that_was_forked_renews_its_own_leases_and_not_its_parents(bea
                 os._exit(code)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         assert is_renewed(lease)
+
+
+def test_the_lease_of_a_state_that_was_deleted_is_let_go(started):
+    lease = claim(started.pk)
+    State.objects.filter(pk=started.pk).delete()
+    assert lease.release_unless_due()

@@ -41,6 +41,34 @@ def test_a_cancelled_run_stops_at_its_next_step_and_resumes_where_it_was(kept: K
     assert calls == ["a", "stop", "b"]
 
 
+def test_a_cancelled_run_is_saved_as_such_without_a_runner_too(kept: Kept, calls: Calls) -> None:
+    finish, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(input_data: Any, context: Any, state: ExecutionState) -> str:
+        go_on.set()
+        await finish.wait()
+        return "done all the same"
+
+    async def stop(state: ExecutionState) -> None:
+        await go_on.wait()
+        state.cancel("the user left")
+        try:
+            await Step(calls.tool("never"))(1, None, state)
+        finally:
+            snapshot = kept.states.load_state(state.state_id)
+            assert snapshot is not None
+            assert snapshot.status is StateStatus.CANCELLED
+            finish.set()
+
+    async def both(state: ExecutionState) -> None:
+        await asyncio.gather(Step(Tool(name="slow", handler=slow))(1, None, state), stop(state), return_exceptions=True)
+
+    state = kept.new(auto_checkpoint=True)
+    run(both(state))
+    loaded = kept.load(state)
+    assert (loaded.status, addresses(loaded), calls) == (StateStatus.CANCELLED, ["slow::tool_call"], [])
+
+
 @pytest.mark.parametrize("way", ["swallowed", "gathered", "in a task group", "checked", "in a parallel"])
 def test_a_cancellation_is_no_failure_however_it_arrives(kept: Kept, calls: Calls, way: str) -> None:
     async def handler(input_data: Any, context: Any, state: ExecutionState) -> Any:
