@@ -3,8 +3,8 @@
 import hashlib
 import json
 import uuid
-from collections.abc import Iterator
-from datetime import UTC
+from collections.abc import Generator, Iterable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 from django.utils import timezone
@@ -68,15 +68,60 @@ def hash_of(entry: AuditEntry) -> str:
 
 def broken_links() -> Iterator[tuple[int, str]]:
     """(number, what is wrong) of each entry that does not verify, in order."""
-    previous_hash, previous_number = "", 0
-    for entry in AuditEntry.objects.order_by("number").iterator(2000):
-        if entry.number != previous_number + 1:
-            yield entry.number, f"follows {previous_number}: entries are missing"
-        if entry.previous_hash != previous_hash:
-            yield entry.number, "does not continue the entry before"
-        if entry.hash != hash_of(entry):
-            yield entry.number, "was changed"
-        previous_hash, previous_number = entry.hash, entry.number
+    previous_hash, previous_number = yield from _broken(AuditEntry.objects.order_by("number").iterator(2000))
     tail = AuditTail.objects.filter(pk=1).first()
     if (tail.number, tail.hash) != (previous_number, previous_hash) if tail else previous_number:
         yield previous_number, "is not the last that was written"
+
+
+def broken_links_of_export(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
+    """The same of an export as JSON Lines; it may begin anywhere, and end before what was written later.
+
+    Raises:
+        ValueError: a line is no entry; the message says which.
+    """
+    yield from _broken(_entries(lines), is_whole=False)
+
+
+def as_dict(entry: AuditEntry) -> dict[str, Any]:
+    """Everything its hash is made of, and the hash."""
+    return {
+        "number": entry.number,
+        "at": entry.at.astimezone(UTC).isoformat(),
+        "action": entry.action,
+        "actor": entry.actor,
+        "actor_kind": entry.actor_kind,
+        "channel": entry.channel,
+        "state_id": str(entry.state_id or ""),
+        "request_id": str(entry.request_id or ""),
+        "detail": entry.detail,
+        "previous_hash": entry.previous_hash,
+        "hash": entry.hash,
+    }
+
+
+def _entries(lines: Iterable[str]) -> Iterator[AuditEntry]:
+    for number, line in enumerate(lines, start=1):
+        try:
+            said = json.loads(line)
+            ids = {name: uuid.UUID(said[name]) if said[name] else None for name in ("state_id", "request_id")}
+            yield AuditEntry(**{**said, **ids, "at": datetime.fromisoformat(said["at"])})
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            raise ValueError(f"line {number} is no entry of the audit: {error!r}") from error
+
+
+def _broken(
+    entries: Iterable[AuditEntry], *, is_whole: bool = True
+) -> Generator[tuple[int, str], None, tuple[str, int]]:
+    """Gives the broken links; returns hash and number of the last entry. `is_whole`: the first has to be number 1."""
+    previous_hash, previous_number = "", 0
+    for entry in entries:
+        if is_whole or previous_number:
+            if entry.number != previous_number + 1:
+                yield entry.number, f"follows {previous_number}: entries are missing"
+            if entry.previous_hash != previous_hash:
+                yield entry.number, "does not continue the entry before"
+        if entry.hash != hash_of(entry):
+            yield entry.number, "was changed"
+        previous_hash, previous_number = entry.hash, entry.number
+    return previous_hash, previous_number
