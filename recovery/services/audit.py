@@ -13,6 +13,19 @@ from recovery.models import AuditEntry, AuditTail
 
 # A project's own user model may allow longer ones.
 LONGEST_NAME = 200
+# In this order: every hash that was ever written rests on it.
+HASHED = (
+    "previous_hash",
+    "number",
+    "at",
+    "action",
+    "actor",
+    "actor_kind",
+    "channel",
+    "state_id",
+    "request_id",
+    "detail",
+)
 
 
 def record(
@@ -51,18 +64,8 @@ def record(
 
 def hash_of(entry: AuditEntry) -> str:
     """SHA-256 over everything the entry says and the hash of the one before."""
-    said = [
-        entry.previous_hash,
-        entry.number,
-        entry.at.astimezone(UTC).isoformat(),
-        entry.action,
-        entry.actor,
-        entry.actor_kind,
-        entry.channel,
-        str(entry.state_id or ""),
-        str(entry.request_id or ""),
-        entry.detail,
-    ]
+    fields = as_dict(entry)
+    said = [fields[name] for name in HASHED]
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
 
