@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rh_agents.core.actors import LLM, Agent, BaseActor, Tool, ToolSet, agent, tool
-    from rh_agents.core.approvals import Answer, AwaitingDecision, Question
+    from rh_agents.core.approvals import Answer, AwaitingDecision, ChangeTarget, Choice, Question
     from rh_agents.core.bus import EventBus
     from rh_agents.core.errors import (
         AddressError,
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         CorruptStateError,
         IncompatibleVersionError,
         PreconditionError,
+        RejectedError,
         RhAgentsError,
         RunAbortedError,
         RunCancelledError,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from rh_agents.core.events import ExecutionEvent, ExecutionResult
     from rh_agents.core.execution import ExecutionState, ExecutionStore, HistorySet
     from rh_agents.core.migrations import migration
+    from rh_agents.core.policy import Policy
     from rh_agents.core.retry import RetryPolicy
     from rh_agents.core.runner import RunOutcome, run_pipeline
     from rh_agents.core.state_backend import ArtifactBackend, StateBackend
@@ -54,6 +56,8 @@ __all__ = [
     "ArtifactBackend",
     "AwaitingDecision",
     "BaseActor",
+    "ChangeTarget",
+    "Choice",
     "CorruptArtifactError",
     "CorruptStateError",
     "EventBus",
@@ -67,8 +71,10 @@ __all__ = [
     "FileSystemStateBackend",
     "HistorySet",
     "IncompatibleVersionError",
+    "Policy",
     "PreconditionError",
     "Question",
+    "RejectedError",
     "ReplayMode",
     "RetryPolicy",
     "RhAgentsError",
@@ -106,6 +112,8 @@ _HOMES = {
     "rh_agents.core.approvals": (
         "Answer",
         "AwaitingDecision",
+        "ChangeTarget",
+        "Choice",
         "Question",
     ),
     "rh_agents.core.bus": ("EventBus",),
@@ -117,6 +125,7 @@ _HOMES = {
         "CorruptStateError",
         "IncompatibleVersionError",
         "PreconditionError",
+        "RejectedError",
         "RhAgentsError",
         "RunAbortedError",
         "RunCancelledError",
@@ -135,6 +144,7 @@ _HOMES = {
         "HistorySet",
     ),
     "rh_agents.core.migrations": ("migration",),
+    "rh_agents.core.policy": ("Policy",),
     "rh_agents.core.retry": ("RetryPolicy",),
     "rh_agents.core.runner": (
         "RunOutcome",

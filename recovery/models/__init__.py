@@ -1,5 +1,7 @@
-"""What the product remembers: runs, their checkpoints and artifacts, requests and decisions, and the audit."""
+"""What the product remembers: runs, their checkpoints and artifacts, requests, decisions and who may decide, and the
+audit."""
 
+from recovery.models.access import AutoRule, Delegation, PipelinePolicy, RequestDecider
 from recovery.models.approval import (
     ApprovalRequest,
     Decision,
@@ -19,10 +21,14 @@ __all__ = [
     "ArtifactRef",
     "AuditEntry",
     "AuditTail",
+    "AutoRule",
     "Checkpoint",
     "Decision",
+    "Delegation",
     "Event",
+    "PipelinePolicy",
     "ProposalVersion",
+    "RequestDecider",
     "Resolution",
     "Resumption",
     "Risk",

@@ -82,7 +82,10 @@ class ApprovalRequest(PlainlyRefused):
 
     `question` is the engine's encoded `Question`; the columns beside it are what lists, filters and the policy
     read. A pause made by hand (`save_checkpoint(status=AWAITING)`) has no question and no address: `is_manual`.
-    `outcome` and `resolved_at` mirror the resolution that counts.
+    `policy` is the engine's `Policy` as JSON, as it applied when this was opened, and tightened since; `open_to_all`:
+    everybody who decides requests at all may decide it, else those in `deciders`. `version` and `digest` mirror the
+    newest version of the proposal, `outcome` and `resolved_at` the resolution that counts. `attend_at` is when the
+    beat has to look at it: it expires, is escalated or those who may decide are reminded.
     """
 
     class Effect(models.TextChoices):
@@ -117,6 +120,15 @@ class ApprovalRequest(PlainlyRefused):
     group_policy = models.CharField(max_length=32, default="all")
     policy = models.JSONField(default=dict, blank=True)
     self_approval = models.BooleanField(default=False)
+    open_to_all = models.BooleanField(default=True)
+    escalate_at = models.DateTimeField(null=True, blank=True)
+    escalated_at = models.DateTimeField(null=True, blank=True)
+    remind_at = models.DateTimeField(null=True, blank=True)
+    reminders = models.PositiveIntegerField(default=0)
+    attend_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    version = models.PositiveIntegerField(default=1)
+    digest = models.CharField(max_length=64, blank=True)
 
     pipeline = models.CharField(max_length=200, blank=True)
     pipeline_version = models.CharField(max_length=64, blank=True)
@@ -150,7 +162,11 @@ class ApprovalRequest(PlainlyRefused):
             models.Index(
                 fields=["-resolved_at", "-id"], name="request_decided", condition=Q(resolved_at__isnull=False)
             ),
-            models.Index(fields=["expires_at"], name="request_expiry", condition=Q(resolved_at__isnull=True)),
+            models.Index(
+                fields=["attend_at"],
+                name="request_attention",
+                condition=Q(resolved_at__isnull=True, attend_at__isnull=False),
+            ),
         ]
         constraints = [
             models.UniqueConstraint(fields=["state", "address", "generation"], name="request_once_a_question"),
@@ -167,6 +183,10 @@ class ApprovalRequest(PlainlyRefused):
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         self.due_order = self.due_at or NO_DUE_DATE
+        moments = [at for at in (self.expires_at, self.escalate_at, self.remind_at) if at is not None]
+        self.attend_at = min(moments, default=None)
+        if named := kwargs.get("update_fields"):
+            kwargs["update_fields"] = {*named, "attend_at"}
         super().save(*args, **kwargs)
 
     @property
@@ -198,11 +218,19 @@ class ProposalVersion(PlainlyRefused):
 
 
 class Decision(PlainlyRefused):
-    """One act of one actor on a request: a vote, a comment, a refusal too. Append-only.
+    """One act of one actor on a request: a vote, a comment, a delegation, a refusal too. Append-only.
 
-    `payload` is the encoded value that came with it (the edited proposal, the response). `refusal` is empty where
-    the act was accepted, else the reason it was not (`already_resolved`, `not_allowed`, `not_waiting`, `stale`).
+    `actor_kind`: `user`, `rule` (then `rule` says which) or `system`. `version` and `digest` are those of the proposal
+    that it is about. `payload` is the encoded value that came with it (the edited proposal, the response; for
+    `request_changes` where the run is sent back to). `target` is whom it was delegated to, `on_behalf_of` whose say
+    was used. `refusal` is empty where the act was accepted, else the reason it was not (`already_resolved`,
+    `not_allowed`, `not_waiting`, `stale`, `held`, `not_undoable`).
     """
+
+    class ActorKind(models.TextChoices):
+        USER = "user", "Person"
+        RULE = "rule", "Rule"
+        SYSTEM = "system", "System"
 
     request = models.ForeignKey(ApprovalRequest, on_delete=models.CASCADE, related_name="decisions")
     kind = models.CharField(max_length=20)
@@ -210,9 +238,19 @@ class Decision(PlainlyRefused):
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
     actor_name = models.CharField(max_length=200, blank=True)
-    actor_kind = models.CharField(max_length=16, default="user")
+    actor_kind = models.CharField(max_length=16, choices=ActorKind, default=ActorKind.USER)
+    rule = models.ForeignKey(
+        "recovery.AutoRule", null=True, blank=True, on_delete=models.SET_NULL, related_name="decisions"
+    )
+    target = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    on_behalf_of = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
     channel = models.CharField(max_length=20, default="web")
     version = models.PositiveIntegerField(default=1)
+    digest = models.CharField(max_length=64, blank=True)
     payload = models.TextField(blank=True)
     comment = models.TextField(blank=True)
     refusal = models.CharField(max_length=40, blank=True)
@@ -234,7 +272,8 @@ class Decision(PlainlyRefused):
 
 
 class Resolution(PlainlyRefused):
-    """What a request came to. At most one that counts; `answer` is the engine's encoded `Answer`."""
+    """What a request came to. At most one that counts; `answer` is the engine's encoded `Answer`. `caused_by` is the
+    decision about another request of the group that this one was cancelled with: undone together."""
 
     request = models.ForeignKey(ApprovalRequest, on_delete=models.CASCADE, related_name="resolutions")
     decision = models.OneToOneField(Decision, on_delete=models.CASCADE, related_name="resolution")
@@ -244,6 +283,7 @@ class Resolution(PlainlyRefused):
     answer = models.TextField()
     created_at = models.DateTimeField()
     undone_at = models.DateTimeField(null=True, blank=True)
+    caused_by = models.ForeignKey(Decision, null=True, blank=True, on_delete=models.CASCADE, related_name="caused")
 
     class Meta:
         constraints = [
@@ -269,18 +309,20 @@ class ResumptionQuerySet(models.QuerySet["Resumption"]):
 
 
 class Resumption(PlainlyRefused):
-    """A job for a worker: start a run, carry a resolution to it, or try again. An outbox row, written in the
-    transaction of what caused it; the broker only makes it quick.
+    """A job for a worker: start a run, carry a resolution to it, fork it as a resolution asks, or try again. An outbox
+    row, written in the transaction of what caused it; the broker only makes it quick.
 
     `pending`: nobody works on it. `running`: the holder of the state's lease does. `done`, `failed`: over.
     `undone`: taken back before it started. `blocked`: it cannot go on as things are; `last_error` says why.
     `attempts`: tries that ended badly, be it with an error that was not the pipeline's, or with the worker; of the
-    latter only those since the last step that was completed.
+    latter only those since the last step that was completed. `dismissed_at`: somebody has seen that it failed, and
+    nothing is to be done about it.
     """
 
     class Kind(models.TextChoices):
         START = "start", "Start"
         RESUME = "resume", "Resume"
+        FORK = "fork", "Fork"
         RETRY = "retry", "Retry"
 
     class Status(models.TextChoices):
@@ -292,6 +334,7 @@ class Resumption(PlainlyRefused):
         UNDONE = "undone", "Undone"
 
     UNFINISHED = (Status.PENDING, Status.RUNNING)
+    STUCK = (Status.FAILED, Status.BLOCKED)
 
     state = models.ForeignKey(State, on_delete=models.CASCADE, related_name="resumptions")
     resolution = models.OneToOneField(
@@ -306,17 +349,23 @@ class Resumption(PlainlyRefused):
     fence = models.PositiveBigIntegerField(default=0)
     attempts = models.PositiveIntegerField(default=0)
     last_error = models.TextField(blank=True)
+    dismissed_at = models.DateTimeField(null=True, blank=True)
 
     objects = ResumptionQuerySet.as_manager()
 
     class Meta:
         indexes = [
             models.Index(fields=["not_before"], name="resumption_due", condition=Q(status__in=["pending", "running"])),
+            models.Index(
+                fields=["-finished_at", "-id"],
+                name="resumption_dead",
+                condition=Q(status__in=["failed", "blocked"], dismissed_at__isnull=True),
+            ),
         ]
         constraints = [
             models.CheckConstraint(
                 name="resumption_of_resolution",
-                condition=(Q(kind="resume") & Q(resolution__isnull=False)) | ~Q(kind="resume"),
+                condition=Q(resolution__isnull=False) | ~Q(kind__in=["resume", "fork"]),
             ),
         ]
 

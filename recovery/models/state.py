@@ -74,6 +74,7 @@ class State(PlainlyRefused):
     `input`, `output` and `custom_data` are encoded by the engine; `error` is what a failed run failed with.
     `updated_at` is when it was last saved; while it runs it may lag a second behind its newest checkpoint.
     Whoever holds the lease (`lease_owner`, until `lease_until`) is the only one that may run the pipeline.
+    `superseded_by` is the fork that goes on in its place.
     """
 
     class Status(models.TextChoices):
@@ -104,6 +105,15 @@ class State(PlainlyRefused):
         db_index=False,
     )
     forked_from_address = models.CharField(max_length=1000, blank=True)
+    superseded_by = models.ForeignKey(
+        "self",
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="supersedes",
+        db_constraint=False,
+        db_index=False,
+    )
     schema_version = models.CharField(max_length=32, default=CURRENT_SCHEMA_VERSION)
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
@@ -130,6 +140,7 @@ class State(PlainlyRefused):
             models.Index(fields=["pipeline", "-updated_at", "-id"], name="state_by_pipeline"),
             models.Index(fields=["lease_until"], name="state_leased", condition=Q(lease_until__isnull=False)),
             models.Index(fields=["parent"], name="state_children", condition=Q(parent__isnull=False)),
+            models.Index(fields=["superseded_by"], name="state_superseded", condition=Q(superseded_by__isnull=False)),
             models.Index(fields=["started_by"], name="state_starters", condition=Q(started_by__isnull=False)),
         ]
         constraints = [

@@ -9,13 +9,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from rh_agents.core.addressing import check_part
 from rh_agents.core.errors import CorruptStateError
+from rh_agents.core.policy import OnExpire, Policy, Risk
 from rh_agents.core.texts import Text
 
 OfferedKind = Literal["approve", "edit", "respond", "reject", "request_changes"]
 # The last three are made by the system: nobody is offered them.
 DecisionKind = OfferedKind | Literal["expire", "cancel", "supersede"]
-Risk = Literal["low", "medium", "high", "critical"]
 Effect = Literal["read", "write", "irreversible"]
+OnReject = Literal["feedback", "skip", "fail"]
+GroupPolicy = Literal["all", "first_reject_cancels"]
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -29,6 +31,15 @@ class Choice(BaseModel):
     comment_required: bool = False
 
 
+class ChangeTarget(BaseModel):
+    """A step that a reviewer may send the run back to: it and what came after it run again, in a fork of the run."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    address: Text = Field(min_length=1, max_length=1000)
+    label: Text = Field(default="", max_length=200)
+
+
 class Question(BaseModel):
     """What a run asks a person.
 
@@ -36,7 +47,11 @@ class Question(BaseModel):
     approved, best a pydantic model: the form is made from it and it comes back as the same type. `editable`
     names the fields a reviewer may change (`True`: all, `False`: none). `response_model` asks for a typed value
     instead. `evidence` names artifact keys and step addresses to show beside the question, `compare_to` a state
-    (or `<state id>@<checkpoint>`) to compare with.
+    (or `<state id>@<checkpoint>`) to compare with. `change_targets` are steps that a reviewer may send the run back to
+    (an address, or a `ChangeTarget` with a label). `on_reject`: the run gets the reason (`feedback`), goes on without
+    it (`skip`), or fails with `RejectedError` (`fail`). Questions of one `group` are open together; with
+    `first_reject_cancels` one rejection cancels the others. `policy` says who decides; `expires_at`, like `on_expire`,
+    goes before what the policy says.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
@@ -53,8 +68,23 @@ class Question(BaseModel):
     choices: list[Choice] = Field(default_factory=list)
     evidence: list[Text] = Field(default_factory=list)
     compare_to: Text = ""
+    change_targets: list[ChangeTarget] = Field(default_factory=list)
     risk: Risk = "medium"
+    priority: int = Field(default=0, ge=-100, le=100)
     due_at: datetime | None = None
+    expires_at: datetime | None = None
+    on_expire: OnExpire | None = None
+    on_reject: OnReject = "feedback"
+    group: Text = Field(default="", max_length=200)
+    group_policy: GroupPolicy = "all"
+    policy: Policy | None = None
+
+    @field_validator("change_targets", mode="before")
+    @classmethod
+    def _an_address_is_a_target(cls, targets: Any) -> Any:
+        if not isinstance(targets, list | tuple):
+            return targets
+        return [{"address": target} if isinstance(target, str) else target for target in targets]
 
     @field_validator("editable", mode="plain")
     @classmethod
@@ -72,17 +102,33 @@ class Question(BaseModel):
     def _key_is_an_address_part(cls, key: str) -> str:
         return check_part(key, "key")
 
-    @field_validator("due_at")
+    @field_validator("due_at", "expires_at")
     @classmethod
-    def _due_at_is_a_moment(cls, due_at: datetime | None) -> datetime | None:
-        if due_at is None:
+    def _is_a_moment(cls, moment: datetime | None) -> datetime | None:
+        if moment is None:
             return None
-        if due_at.utcoffset() is None:
+        if moment.utcoffset() is None:
             raise ValueError("it has no time zone")
         # In the first and the last year another time zone's clock may show one that Python cannot write.
-        if not MINYEAR < due_at.year < MAXYEAR:
-            raise ValueError(f"it lies in the year {due_at.year}, which not every clock can show")
-        return due_at
+        if not MINYEAR < moment.year < MAXYEAR:
+            raise ValueError(f"it lies in the year {moment.year}, which not every clock can show")
+        return moment
+
+    @model_validator(mode="after")
+    def _what_goes_together(self) -> "Question":
+        if self.group_policy != "all" and not self.group:
+            raise ValueError("group_policy needs a group")
+        kinds = {choice.kind for choice in self.choices}
+        if "request_changes" in kinds and not self.change_targets:
+            raise ValueError("request_changes needs change_targets: the steps that the run may be sent back to")
+        if self.change_targets and kinds and "request_changes" not in kinds:
+            raise ValueError("change_targets need the choice request_changes")
+        addresses = [target.address for target in self.change_targets]
+        if len(set(addresses)) != len(addresses):
+            raise ValueError("change_targets names an address twice")
+        if self.on_expire == "approve" and self.effect == "irreversible":
+            raise ValueError("what is irreversible is never approved by nobody: on_expire cannot be 'approve'")
+        return self
 
     @model_validator(mode="after")
     def _editable_fields_exist(self) -> "Question":
@@ -99,11 +145,12 @@ class Question(BaseModel):
         """The kinds of decision that make sense here, the main one first."""
         if self.choices:
             return [choice.kind for choice in self.choices]
+        back: list[OfferedKind] = ["request_changes"] if self.change_targets else []
         if self.response_model is not None:
-            return ["respond", "reject"]
+            return ["respond", "reject", *back]
         if self.proposal is not None and self.editable:
-            return ["approve", "edit", "reject"]
-        return ["approve", "reject"]
+            return ["approve", "edit", "reject", *back]
+        return ["approve", "reject", *back]
 
 
 class Answer(BaseModel):

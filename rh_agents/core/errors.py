@@ -12,6 +12,7 @@ RhAgentsError
 │   ├── IncompatibleVersionError a later major version of the schema
 │   └── StaleWriterError         somebody else saved the state meanwhile, or holds its lease
 ├── RunCancelledError            the run was cancelled and reached its next step boundary
+├── RejectedError                a person rejected what was asked with `on_reject="fail"`
 ├── RunAbortedError              the code of a run raised SystemExit, or a CancelledError that nobody sent
 └── PreconditionError            a pre- or postcondition of an actor does not hold
 """
@@ -72,6 +73,10 @@ class StaleWriterError(StateError):
 
 class RunCancelledError(RhAgentsError):
     """The run was cancelled; raised at its next step boundary."""
+
+
+class RejectedError(RhAgentsError):
+    """A question with `on_reject="fail"` was rejected, expired or was cancelled; the message says by whom and why."""
 
 
 class RunAbortedError(RhAgentsError):

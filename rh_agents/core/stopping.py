@@ -6,7 +6,7 @@ from collections import deque
 from datetime import UTC, datetime
 
 from rh_agents.core.approvals import Answer, AwaitingDecision, Question, complete_answer
-from rh_agents.core.errors import AddressError, AddressNotFoundError, RunCancelledError, StateError
+from rh_agents.core.errors import AddressError, AddressNotFoundError, RejectedError, RunCancelledError, StateError
 from rh_agents.core.events import Publication
 from rh_agents.core.frames import Frame, PauseScope
 from rh_agents.core.saving import SavedState
@@ -51,6 +51,7 @@ class StoppingState(SavedState):
 
         Raises:
             AwaitingDecision: there is no answer yet. The question is recorded and the state saved as `awaiting`.
+            RejectedError: it was rejected, and the question says `on_reject="fail"`.
         """
         frame = self.current_frame()
         asked = fingerprint((question.title, question.message, question.proposal))
@@ -62,7 +63,7 @@ class StoppingState(SavedState):
             if self.replay_mode is ReplayMode.REPUBLISH_ALL:
                 self.publish(record, is_replayed=True)
             answer: Answer = record.result
-            return answer
+            return _as_wanted(question, answer, address)
         if self.resume_from_address == address:
             self.resume_from_address = None
         if address not in self.history.open and self.replay_mode is not ReplayMode.VALIDATION:
@@ -259,6 +260,18 @@ class StoppingState(SavedState):
         self._closed.extend(record.position for record in records if id(record) not in unsaved)
         if unsaved:
             self._new_records = [record for record in self._new_records if id(record) not in unsaved]
+
+
+def _as_wanted(question: Question, answer: Answer, address: str) -> Answer:
+    """What the author of the question gets of a rejection."""
+    if answer.approved or question.on_reject == "feedback":
+        return answer
+    if question.on_reject == "skip":
+        # The reason stays in the history, for people.
+        return answer.model_copy(update={"comment": ""})
+    by = ", ".join(answer.by) or "nobody"
+    why = f": {answer.comment}" if answer.comment else ""
+    raise RejectedError(f"{address}: {question.title!r} came to {answer.kind!r} by {by}{why}")
 
 
 def is_stop(error: BaseException) -> bool:
