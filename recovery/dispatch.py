@@ -12,19 +12,23 @@ from django.db import transaction
 logger = logging.getLogger(__name__)
 
 WORK_ON_STATE = "recovery.work_on_state"
+_GRACE_S = 0.1
 
 
-def hand_over(state_id: uuid.UUID, *, expires_s: float | None = None) -> None:
-    """Ask a worker, once the current transaction is committed, to look at the jobs of a state.
+def hand_over(state_id: uuid.UUID, *, in_s: float = 0, expires_s: float | None = None) -> None:
+    """Ask a worker, once the current transaction is committed, to look at the jobs of a state: in `in_s` seconds.
 
     After `expires_s` the message is worth nothing any more.
     """
-    transaction.on_commit(lambda: _send(state_id, expires_s))
+    transaction.on_commit(lambda: _send(state_id, in_s, expires_s))
 
 
-def _send(state_id: uuid.UUID, expires_s: float | None) -> None:
+def _send(state_id: uuid.UUID, in_s: float, expires_s: float | None) -> None:
     try:
         options: dict[str, Any] = {} if expires_s is None else {"expires": expires_s}
+        if in_s > 0:
+            # A moment later than the job may start: a worker that comes too early would leave it to the sweep.
+            options["countdown"] = in_s + _GRACE_S
         current_app.signature(WORK_ON_STATE, args=[str(state_id)]).apply_async(**options)
     except Exception:  # the decision is committed whatever the broker does; the sweep hands it over again
         logger.warning("the broker did not take the work on state %s; the sweep will", state_id, exc_info=True)

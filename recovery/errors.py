@@ -7,6 +7,8 @@ RecoveryError
 │   ├── NotAllowed       403: this person may not decide this request
 │   ├── AlreadyResolved  409: somebody was first
 │   ├── NotWaiting       409: the program that runs it does not wait for a decision now
+│   ├── Held             409: somebody else has claimed it
+│   ├── NotUndoable      409: it cannot be taken back (any more)
 │   └── StaleProposal    412: the proposal changed while they looked
 ├── NotASide             a side of a comparison that names no state or checkpoint
 ├── StateHeld            a state that a worker holds cannot be deleted now
@@ -87,6 +89,18 @@ class NotWaiting(Refused):
     """A program of its own runs it, and does not wait for a decision now."""
 
     code = "not_waiting"
+
+
+class Held(Refused):
+    """Somebody else has claimed it, and not long ago."""
+
+    code = "held"
+
+
+class NotUndoable(Refused):
+    """A decision that cannot be taken back: it is somebody else's, or the run has gone on with it."""
+
+    code = "not_undoable"
 
 
 class StaleProposal(Refused):

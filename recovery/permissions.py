@@ -1,18 +1,75 @@
 """Who may do what. Each predicate gives the reason why not, or "" for yes."""
 
+from dataclasses import dataclass
 from typing import Any
 
-from recovery.models import ApprovalRequest
+from django.contrib.auth import get_user_model
+from django.db.models import Q, QuerySet
+
+from recovery.models import ApprovalRequest, Delegation, RequestDecider
+from rh_agents.core.policy import Policy
+
+DECIDE = "recovery.decide_approvalrequest"
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """Why somebody may not decide, or, where `why_not` is empty, for whom they do so if not for themselves."""
+
+    why_not: str = ""
+    on_behalf_of: Any = None
 
 
 def why_not_decide(user: Any, request: ApprovalRequest) -> str:
+    return say_of(user, request).why_not
+
+
+def say_of(user: Any, request: ApprovalRequest) -> Say:
+    """What `user` has to say about `request`."""
     if not user.is_active:
-        return "Your account is not active."
-    if not user.has_perm("recovery.decide_approvalrequest"):
-        return "You are not among those who decide requests."
+        return Say("Your account is not active.")
+    if not user.has_perm(DECIDE):
+        return Say("You are not among those who decide requests.")
     if request.requested_by_id == user.pk and not request.self_approval:
-        return "You started this run, and the requester may not decide."
-    return ""
+        return Say("You started this run, and the requester may not decide.")
+    if request.open_to_all:
+        return Say()
+    named = list(request.deciders.select_related("user", "group"))
+    if _is_named(user, named):
+        return Say()
+    for delegation in Delegation.objects.active().for_pipeline(request.pipeline).filter(taker=user):
+        giver = delegation.giver
+        is_requester = request.requested_by_id == giver.pk and not request.self_approval
+        if giver.is_active and not is_requester and giver.has_perm(DECIDE) and _is_named(giver, named):
+            return Say(on_behalf_of=giver)
+    who = ", ".join(str(one) for one in named) or "nobody who is known here"
+    return Say(f"The policy leaves this to {who}.")
+
+
+def _is_named(user: Any, named: list[RequestDecider]) -> bool:
+    if any(one.user_id == user.pk for one in named):
+        return True
+    wanted = {one.group_id for one in named if one.group_id is not None}
+    if wanted and user.groups.filter(pk__in=wanted).exists():
+        return True
+    return any(user.has_perm(one.permission) for one in named if one.permission)
+
+
+def policy_of(request: ApprovalRequest) -> Policy:
+    """The policy that was kept with `request`."""
+    return Policy.model_validate(request.policy)
+
+
+def holders_of(permission: str) -> QuerySet[Any]:
+    """The active people who have a permission, by themselves or by a group; some may come twice."""
+    app, codename = permission.split(".")
+
+    def has(where: str) -> Q:
+        return Q(**{f"{where}__codename": codename, f"{where}__content_type__app_label": app})
+
+    people = get_user_model()._default_manager.filter(is_active=True)
+    ids = people.filter(Q(is_superuser=True) | has("user_permissions") | has("groups__permissions")).values("pk")
+    return people.filter(pk__in=ids)
 
 
 def why_not_start(user: Any) -> str:

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 from recovery.errors import UnknownPipeline
 from rh_agents.core.addressing import check_part
+from rh_agents.core.policy import Policy
 from rh_agents.core.texts import check_text
 
 Function = Callable[[Any, Any], Awaitable[Any]]
@@ -24,7 +25,8 @@ Function = Callable[[Any, Any], Awaitable[Any]]
 @dataclass(frozen=True, slots=True)
 class Pipeline:
     """`function(input_data, state)` is called with an instance of `input_model`. `version` changes whenever a run
-    that waits could not go on with the new code; such a run then says so and stays."""
+    that waits could not go on with the new code; such a run then says so and stays. `policy` is what holds for all
+    that it asks, unless the question or an admin says otherwise."""
 
     name: str
     function: Function
@@ -32,6 +34,7 @@ class Pipeline:
     title: str
     description: str
     version: str
+    policy: Policy | None = None
     # What its module was imported with: another one when the module is imported anew.
     module_spec: Any = field(default=None, repr=False, compare=False)
 
@@ -46,6 +49,7 @@ def pipeline(
     title: str = "",
     description: str = "",
     version: str = "1",
+    policy: Policy | None = None,
 ) -> Callable[[Function], Function]:
     """Register an async function as a pipeline. Its docstring is the description unless one is given.
 
@@ -72,6 +76,7 @@ def pipeline(
                 description or cleandoc(function.__doc__ or ""), f"the description of the pipeline {name!r}"
             ),
             version=version,
+            policy=policy,
             module_spec=getattr(unwrap(function), "__globals__", {}).get("__spec__"),
         )
         known = _registry.get(name)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rh_agents.core.actors import LLM, Agent, BaseActor, Tool, ToolSet, agent, tool
-    from rh_agents.core.approvals import Answer, AwaitingDecision, ChangeTarget, Choice, Question
+    from rh_agents.core.approvals import Answer, AwaitingDecision, ChangeTarget, Choice, Instruction, Question
     from rh_agents.core.bus import EventBus
     from rh_agents.core.errors import (
         AddressError,
@@ -71,6 +71,7 @@ __all__ = [
     "FileSystemStateBackend",
     "HistorySet",
     "IncompatibleVersionError",
+    "Instruction",
     "Policy",
     "PreconditionError",
     "Question",
@@ -114,6 +115,7 @@ _HOMES = {
         "AwaitingDecision",
         "ChangeTarget",
         "Choice",
+        "Instruction",
         "Question",
     ),
     "rh_agents.core.bus": ("EventBus",),

@@ -31,7 +31,8 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {}
 CELERY_TASK_ALWAYS_EAGER = False
 
 # Many runs live inside of a test's own transaction, where the heartbeat sees no lease to renew: it would call it lost.
-RECOVERY = {**RECOVERY, "LEASE_S": 600.0, "HEARTBEAT_S": 200.0}
+# And what is decided is carried out at once, but where undoing it is what a test is about.
+RECOVERY = {**RECOVERY, "LEASE_S": 600.0, "HEARTBEAT_S": 200.0, "UNDO_WINDOW_S": 0.0}
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}

@@ -91,7 +91,7 @@ def decide_request(request: HttpRequest, request_id: uuid.UUID, sent: Act) -> di
     )
     return {
         "request": request_row(outcome.request),
-        "resolution": resolution_of(outcome.resolution),
+        "resolution": resolution_of(outcome.resolution) if outcome.resolution else None,
         "job": job_of(outcome.resumption),
     }
 

@@ -189,10 +189,11 @@ class RequestDetail(RequestRow):
 
 
 class Decided(Schema):
-    """What a decision came to. `job` carries it to the run; `null` for a run that its own program runs."""
+    """What a decision came to. `resolution` is `null` where it settled nothing, as a vote that is not enough. `job`
+    carries it to the run; `null` for a run that its own program runs."""
 
     request: RequestRow
-    resolution: ResolutionShape
+    resolution: ResolutionShape | None
     job: Job | None
 
 

@@ -6,8 +6,8 @@ from typing import Any, Self
 
 from django.conf import settings
 from django.db import models
-from django.db.models import F, Q
-from django.db.models.functions import Now
+from django.db.models import F, Q, Value
+from django.db.models.functions import Coalesce, Now
 
 from recovery.models.state import State, Tag
 from recovery.models.texts import PlainlyRefused
@@ -35,10 +35,28 @@ class ApprovalRequestQuerySet(models.QuerySet["ApprovalRequest"]):
         return self if user.is_authenticated else self.none()
 
     def decidable_by(self, user: Any) -> Self:
-        """Open ones that `user` may decide: not those of runs that they started themselves."""
+        """Open ones that `user` may decide: not those of runs that they started themselves, and of those that a policy
+        leaves to some, those that name them, a group of theirs, or somebody for whom they stand in."""
         if not user.has_perm("recovery.decide_approvalrequest"):
             return self.none()
-        return self.open().filter(Q(requested_by__isnull=True) | ~Q(requested_by=user) | Q(self_approval=True))
+        deciders: Any = self.model._meta.get_field("deciders").related_model
+        of_this = deciders.objects.filter(request=models.OuterRef("pk"))
+        named = Q(user=user) | Q(group__in=user.groups.values("pk"))
+        if user.is_superuser:
+            named |= ~Q(permission="")
+        else:
+            named |= Q(permission__in=user.get_all_permissions())
+        givers = (
+            user.delegations_taken.active()
+            .filter(pipeline__in=("", models.OuterRef("request__pipeline")))
+            .exclude(giver=Coalesce(models.OuterRef("request__requested_by"), Value(0)))
+        )
+        named |= Q(models.Exists(givers.filter(giver=models.OuterRef("user"))))
+        named |= Q(models.Exists(givers.filter(giver__groups=models.OuterRef("group"))))
+        return self.open().filter(
+            Q(requested_by__isnull=True) | ~Q(requested_by=user) | Q(self_approval=True),
+            Q(open_to_all=True) | models.Exists(of_this.filter(named)),
+        )
 
     def tagged(self, tag: str) -> Self:
         return self.filter(models.Exists(Tag.objects.filter(state=models.OuterRef("state_id"), tag=tag)))

@@ -10,6 +10,7 @@ from typing import Any
 from django.utils import timezone
 
 from recovery.models import AuditEntry, AuditTail
+from recovery.services.actors import Actor
 
 # A project's own user model may allow longer ones.
 LONGEST_NAME = 200
@@ -38,7 +39,8 @@ def record(
     request_id: uuid.UUID | None = None,
     **detail: Any,
 ) -> AuditEntry:
-    """Append one entry. Call it last in the transaction: it locks the end of the chain until the commit."""
+    """Append one entry; `by` is a user or an `Actor`. Call it last in the transaction: it locks the end of the chain
+    until the commit."""
     tail = AuditTail.objects.select_for_update().filter(pk=1).first()
     if tail is None:
         AuditTail.objects.bulk_create([AuditTail(pk=1)], ignore_conflicts=True)
@@ -48,7 +50,7 @@ def record(
         at=timezone.now(),
         action=action,
         actor=by.get_username()[:LONGEST_NAME] if by is not None else "",
-        actor_kind=actor_kind or ("user" if by is not None else "system"),
+        actor_kind=actor_kind or (Actor.of(by).kind if by is not None else "system"),
         channel=channel,
         state_id=state_id,
         request_id=request_id,

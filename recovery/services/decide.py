@@ -1,46 +1,60 @@
-"""Accepting a decision: one function, one transaction. Web, API and everything else go through it."""
+"""Accepting a decision: one function, one transaction. Web, API, expiry, rules and everything else go through it."""
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
-from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
-from pydantic import ValidationError
 
-from recovery import dispatch
-from recovery.errors import AlreadyResolved, InvalidInput, NotAllowed, NotWaiting, PipelineGone, Refused, StaleProposal
-from recovery.models import ApprovalRequest, Decision, ProposalVersion, Resolution, Resumption, State
-from recovery.permissions import why_not_decide
-from recovery.services import audit
-from recovery.services.deliver import deliver
-from recovery.services.open_request import add_version
-from recovery.services.questions import (
-    allowed_kinds,
-    current_version,
-    is_ours,
-    proposal_of,
-    question_of,
-    why_cannot_go_on,
-    why_not_waiting,
+from recovery.errors import (
+    AlreadyResolved,
+    Held,
+    InvalidInput,
+    NotAllowed,
+    NotWaiting,
+    PipelineGone,
+    Refused,
+    StaleProposal,
 )
-from rh_agents.core.approvals import Answer, Question, complete_answer
-from rh_agents.core.serialization import encode, to_plain
+from recovery.models import ApprovalRequest, Decision, Resolution, Resumption, State
+from recovery.permissions import Say, say_of
+from recovery.services import audit, minor_acts
+from recovery.services.actors import Actor
+from recovery.services.answers import (
+    LONGEST_KIND,
+    WHAT,
+    Act,
+    answer_of,
+    changes_between,
+    comment_required,
+    expired_answer,
+    payload_of,
+    sent_back,
+)
+from recovery.services.deliver import deliver
+from recovery.services.open_request import add_version, digest_of
+from recovery.services.questions import allowed_kinds, current_version, question_of, why_cannot_go_on, why_not_waiting
+from recovery.services.settle import close, rest_of_group, settle, undo_window_s
+from recovery.services.votes import VOTES, accepted_acts, standing_of
+from rh_agents.core.approvals import Answer, Question
+from rh_agents.core.serialization import encode
 
-LONGEST_KEY = 200
-LONGEST_NAME = 200
+SYSTEM_KINDS = ("expire", "cancel")
+# These say something about the proposal, which has to be the one that they looked at.
+_ABOUT_A_VERSION = (*VOTES, "request_changes")
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a decision came to. `resumption` is `None` for a run that its own program takes on."""
+    """What a decision came to. `resolution` is `None` where it did not settle the request (a vote that is not enough,
+    a comment), `resumption` for a run that its own program takes on."""
 
     request: ApprovalRequest
     decision: Decision
-    resolution: Resolution
-    resumption: Resumption | None
+    resolution: Resolution | None = None
+    resumption: Resumption | None = None
 
 
 def decide(
@@ -51,258 +65,281 @@ def decide(
     proposal: Any = None,
     response: Any = None,
     comment: str = "",
+    to: str = "",
+    inputs: Any = None,
+    delegate_to: Any = None,
     seen_version: int | None = None,
+    seen_digest: str = "",
     channel: str = "web",
     idempotency_key: str = "",
 ) -> Outcome:
-    """Decide a request: `approve`, `edit` (with `proposal`), `respond` (with `response`) or `reject`.
+    """Act on a request. `by` is a user, or the actor that a rule or the system is.
 
-    `proposal` and `response` are model instances or dicts. `seen_version` is the version of the proposal that the
-    person looked at. The same act by the same person under the same `idempotency_key` gives the first outcome again.
+    `approve`, `edit` (with `proposal`), `respond` (with `response`) and `reject` are votes, which settle it when its
+    policy is met. `request_changes` (with the address `to`, `comment` as instructions and maybe the `inputs` of the
+    run) settles it at once: the run goes back there, in a fork. `comment`, `claim`, `release`, `delegate` (with
+    `delegate_to`, a user), `escalate` and `withdraw` (one's own vote) settle nothing. `expire` and `cancel` are the
+    system's. `proposal`, `response` and `inputs` are model instances or dicts. `seen_version` and `seen_digest` say
+    which proposal they looked at. The same act by the same person under the same `idempotency_key` gives the first
+    outcome again.
 
     Raises:
-        InvalidInput: the payload does not validate; nothing was written and the request stays open.
-        NotAllowed, AlreadyResolved, NotWaiting, StaleProposal: it was refused, and that is recorded.
+        InvalidInput: what came with it does not validate; nothing was written and the request stays open.
+        NotAllowed, AlreadyResolved, NotWaiting, Held, StaleProposal: it was refused, and that is recorded.
         PipelineGone: the run could not go on with it as things are; nothing was written.
         ApprovalRequest.DoesNotExist: there is no such request.
     """
-    _check_texts(kind=kind, comment=comment, channel=channel, idempotency_key=idempotency_key)
+    actor = Actor.of(by)
+    act = Act(kind, proposal, response, comment, to, inputs, delegate_to, channel, idempotency_key)
+    act.check_texts()
     with transaction.atomic():
-        request = _lock(request_id)
-        version = current_version(request)
-        earlier = _earlier(request, by, idempotency_key)
-        if earlier and _says_the_same(earlier, kind, proposal, response):
+        request = lock(request_id)
+        earlier = _earlier(request, actor, act)
+        if earlier is not None:
             return earlier
-        refusal = _why_refused(request, version, by, seen_version)
+        say = say_of(actor.user, request) if actor.is_person else Say()
+        refusal = _why_refused(request, actor, act, say, seen_version, seen_digest)
         if refusal is None:
-            return _accept(request, version, by, kind, proposal, response, comment, channel, idempotency_key)
-        _record_refusal(refusal, by, kind, version, comment, channel)
+            return _accept(request, actor, act, say)
+        record_refusal(refusal, actor, act)
     # After the commit: a refusal is part of the record.
     raise refusal
 
 
-def _check_texts(**texts: str) -> None:
-    """A refusal is recorded too, so what no database holds must not get as far as that."""
-    errors = {}
-    for name, text in texts.items():
-        if "\x00" in text:
-            errors[name] = ["It holds a NUL character."]
-        elif any("\ud800" <= letter <= "\udfff" for letter in text):
-            errors[name] = ["It holds half of a character (a lone surrogate)."]
-    if len(texts["idempotency_key"]) > LONGEST_KEY:
-        errors["idempotency_key"] = [f"It is longer than {LONGEST_KEY} characters."]
-    if errors:
-        raise InvalidInput(errors, "the decision")
+def lock(request_id: uuid.UUID) -> ApprovalRequest:
+    """The request, locked; before it its state, always in that order.
 
-
-def _lock(request_id: uuid.UUID) -> ApprovalRequest:
-    """The state, then the request: always in that order."""
-    state_id = ApprovalRequest.objects.values_list("state_id", flat=True).get(pk=request_id)
-    state = State.objects.select_for_update(no_key=True).get(pk=state_id)
+    Raises:
+        ApprovalRequest.DoesNotExist: there is no such request.
+    """
+    states = State.objects.select_for_update(no_key=True, of=("self",)).defer("output", "error", "custom_data")
+    state = states.filter(requests__pk=request_id).first()
     request = ApprovalRequest.objects.select_for_update().get(pk=request_id)
-    request.state = state
+    if state is not None:
+        request.state = state
     return request
 
 
-def _earlier(request: ApprovalRequest, by: Any, idempotency_key: str) -> Outcome | None:
-    if not idempotency_key:
+# ---- Whether it is refused ----
+
+
+def _earlier(request: ApprovalRequest, actor: Actor, act: Act) -> Outcome | None:
+    """The first outcome of the same act; another act under its key is one of its own."""
+    if not act.idempotency_key or not actor.is_person:
         return None
-    decision = (
-        request.decisions.filter(actor=by, idempotency_key=idempotency_key, refusal="")
-        .select_related("resolution__resumption")
-        .first()
-    )
-    if decision is None:
+    decisions = request.decisions.filter(actor=actor.user, idempotency_key=act.idempotency_key, refusal="")
+    decision = decisions.select_related("resolution__resumption").first()
+    if decision is None or not _says_the_same(request, decision, act):
         return None
-    resolution = decision.resolution
+    resolution = getattr(decision, "resolution", None)
     return Outcome(request, decision, resolution, getattr(resolution, "resumption", None))
 
 
-def _says_the_same(earlier: Outcome, kind: str, proposal: Any, response: Any) -> bool:
-    """Whether it is the earlier act once more, and not another one under its key."""
-    request, decision = earlier.request, earlier.decision
-    if kind != decision.kind or kind not in ("edit", "respond"):
-        return bool(kind == decision.kind)
+def _says_the_same(request: ApprovalRequest, decision: Decision, act: Act) -> bool:
+    if act.kind != decision.kind or act.kind not in ("edit", "respond", "request_changes"):
+        return act.kind == decision.kind
     try:
-        answer = _answer(question_of(request), current_version(request), kind, proposal, response, decision.comment)
+        question = question_of(request)
+        if act.kind == "request_changes":
+            return encode(sent_back(request, question, act), where=WHAT) == decision.payload
+        return payload_of(answer_of(request, question, act)) == decision.payload
     except (InvalidInput, PipelineGone):
         return False
-    return _payload(answer) == decision.payload
 
 
 def _why_refused(
-    request: ApprovalRequest, version: ProposalVersion, by: Any, seen_version: int | None
+    request: ApprovalRequest, actor: Actor, act: Act, say: Say, seen_version: int | None, seen_digest: str
 ) -> Refused | None:
-    if reason := why_not_decide(by, request):
-        return NotAllowed(request, reason)
-    if not request.is_open:
-        resolution = request.resolutions.select_related("decision").get(undone_at__isnull=True)
-        return AlreadyResolved(request, resolution)
+    if say.why_not and act.kind not in minor_acts.ANYBODYS:
+        return NotAllowed(request, say.why_not)
+    if act.kind in SYSTEM_KINDS and actor.kind != Decision.ActorKind.SYSTEM:
+        return NotAllowed(request, f"Only the system itself makes a request {act.kind}.")
+    if not request.is_open and act.kind != "comment":
+        return AlreadyResolved(request, standing_resolution(request))
+    if act.kind == "claim" and (reason := minor_acts.why_held(request, actor)):
+        return Held(request, reason)
+    if act.kind not in (*_ABOUT_A_VERSION, *SYSTEM_KINDS):
+        return None
     if reason := why_not_waiting(request):
         return NotWaiting(request, reason)
-    if seen_version is not None and seen_version != version.number:
+    return _why_stale(request, seen_version, seen_digest)
+
+
+def standing_resolution(request: ApprovalRequest) -> Resolution:
+    return request.resolutions.select_related("decision").get(undone_at__isnull=True)
+
+
+def _why_stale(request: ApprovalRequest, seen_version: int | None, seen_digest: str) -> StaleProposal | None:
+    is_other_version = seen_version is not None and seen_version != request.version
+    if not is_other_version and seen_digest in ("", request.digest):
+        return None
+    current = current_version(request)
+    if seen_version is not None:
         seen = request.versions.filter(number=seen_version).first()
-        return StaleProposal(request, seen, version, _changes(seen, version))
-    return None
+    else:
+        seen = request.versions.filter(digest=seen_digest).order_by("-number").first()
+    is_as_seen = seen is not None and seen.digest == current.digest and seen_digest in ("", current.digest)
+    # An edit that was taken back leaves another number, but the proposal that they looked at.
+    return None if is_as_seen else StaleProposal(request, seen, current, changes_between(seen, current))
 
 
-def _record_refusal(refusal: Refused, by: Any, kind: str, version: ProposalVersion, comment: str, channel: str) -> None:
+def record_refusal(refusal: Refused, actor: Actor, act: Act) -> None:
     request = refusal.request
     Decision.objects.create(
         request=request,
-        kind=kind[:20],
-        actor=by,
-        actor_name=_name(by),
-        channel=channel,
-        version=version.number,
-        comment=comment,
+        kind=act.kind[:LONGEST_KIND],
+        **_who(actor),
+        channel=act.channel,
+        version=request.version,
+        digest=request.digest,
+        comment=act.comment,
         refusal=refusal.code,
         created_at=timezone.now(),
     )
     audit.record(
         "refused",
-        by=by,
-        channel=channel,
+        by=actor,
+        channel=act.channel,
         state_id=request.state_id,
         request_id=request.pk,
-        kind=kind,
+        kind=act.kind,
         reason=refusal.code,
         message=str(refusal),
     )
 
 
-def _accept(
-    request: ApprovalRequest,
-    version: ProposalVersion,
-    by: Any,
-    kind: str,
-    proposal: Any,
-    response: Any,
-    comment: str,
-    channel: str,
-    idempotency_key: str,
-) -> Outcome:
+def _who(actor: Actor) -> dict[str, Any]:
+    return {"actor": actor.user, "actor_kind": actor.kind, "actor_name": actor.name, "rule": actor.rule}
+
+
+# ---- What is accepted ----
+
+
+def _accept(request: ApprovalRequest, actor: Actor, act: Act, say: Say) -> Outcome:
+    if act.kind in SYSTEM_KINDS:
+        return _by_system(request, actor, act)
+    if act.kind in minor_acts.KINDS:
+        act.check_parts()
+        decision = _decision(request, actor, act, say)
+        minor_acts.carry_out(request, actor, act, decision)
+        _audit(decision, actor, minor_acts.PAST[act.kind])
+        return Outcome(request, decision)
     if reason := why_cannot_go_on(request.state):
         raise PipelineGone(reason)
-    now = timezone.now()
     question = question_of(request)
-    answer = _answer(question, version, kind, proposal, response, comment).model_copy(
-        update={"by": [by.get_username()], "decided_at": now}
-    )
-    if kind == "edit" and encode(answer.proposal, where="the proposal") != version.args:
-        version = add_version(request, version.number + 1, answer.proposal, by=by, by_name=_name(by))
-    decision = Decision.objects.create(
-        request=request,
-        kind=kind,
-        actor=by,
-        actor_name=_name(by),
-        channel=channel,
-        version=version.number,
-        payload=_payload(answer),
-        comment=comment,
-        idempotency_key=idempotency_key,
-        created_at=now,
-    )
-    resolution = Resolution.objects.create(
-        request=request,
-        decision=decision,
-        outcome=kind,
-        version=version.number,
-        digest=version.digest,
-        answer=encode(answer, where="the answer"),
-        created_at=now,
-    )
-    request.outcome, request.resolved_at = kind, now
-    request.save(update_fields=["outcome", "resolved_at"])
-    resumption = _resumption(request, resolution) if is_ours(request.state) else None
+    if act.kind == "request_changes":
+        return _send_back(request, question, actor, act, say)
+    return _vote(request, question, actor, act, say)
+
+
+def _vote(request: ApprovalRequest, question: Question | None, actor: Actor, act: Act, say: Say) -> Outcome:
+    answer = answer_of(request, question, act)
+    if act.kind == "edit":
+        _put_up(request, answer.proposal, actor)
+    vote = _decision(request, actor, act, say, payload_of(answer))
+    standing = standing_of(request, _acts_with(request, vote))
+    if not standing.is_settled_by(vote):
+        _audit(vote, actor, "voted", missing=standing.needed - len(standing.supporters(vote)))
+        return Outcome(request, vote)
+    people = [one.actor.get_username() if one.actor else one.actor_name for one in standing.supporters(vote)]
+    answer = answer.model_copy(update={"by": people, "decided_at": vote.created_at})
+    wait_s = undo_window_s(request) if actor.is_person else 0.0
+    resolution, resumption = settle(request, vote, answer, wait_s=wait_s)
     if resumption is None:
         deliver(request, answer)
-    else:
-        dispatch.hand_over(request.state_id)
-    audit.record(
-        "decided",
-        by=by,
-        channel=channel,
-        state_id=request.state_id,
-        request_id=request.pk,
-        kind=kind,
-        version=version.number,
-        digest=version.digest,
-        comment=comment,
+    _audit(vote, actor, "decided")
+    if act.kind == "reject":
+        close(
+            rest_of_group(request),
+            "cancel",
+            comment=f"“{request.title}” was rejected.",
+            is_carried=True,
+            wait_s=wait_s,
+            caused_by=vote,
+        )
+    return Outcome(request, vote, resolution, resumption)
+
+
+def _put_up(request: ApprovalRequest, proposal: Any, actor: Actor) -> None:
+    """Make `proposal` the newest version, unless it is what stands there already."""
+    args = encode(proposal, where="the proposal")
+    if digest_of(request.action, args) == request.digest:
+        return
+    add_version(request, request.version + 1, proposal, by=actor.user, by_name=actor.name)
+
+
+def _acts_with(request: ApprovalRequest, vote: Decision) -> Sequence[Decision]:
+    """All accepted acts, the newest of them `vote`; where one vote is enough, the others need not be read."""
+    rules = request.policy
+    is_one_enough = rules.get("needed", 1) == 1 and not rules.get("from_groups")
+    return [vote] if is_one_enough else accepted_acts(request)
+
+
+def _send_back(request: ApprovalRequest, question: Question | None, actor: Actor, act: Act, say: Say) -> Outcome:
+    offered = allowed_kinds(request, question)
+    if act.kind not in offered:
+        raise InvalidInput({"kind": [f"{act.kind!r} is not offered here; there are: {', '.join(offered)}"]}, WHAT)
+    act.check_parts()
+    if not act.comment.strip() and act.kind in comment_required(request, question):
+        raise InvalidInput({"comment": ["Say what should be different: the step is told."]}, WHAT)
+    place = sent_back(request, question, act)
+    decision = _decision(request, actor, act, say, encode(place, where=WHAT))
+    answer = Answer(
+        kind="request_changes", comment=act.comment, by=[actor.get_username()], decided_at=decision.created_at
     )
+    wait_s = undo_window_s(request)
+    resolution, resumption = settle(request, decision, answer, job=Resumption.Kind.FORK, wait_s=wait_s)
+    _audit(decision, actor, "sent_back", to=place.address)
     return Outcome(request, decision, resolution, resumption)
 
 
-def _answer(
-    question: Question | None, version: ProposalVersion, kind: str, proposal: Any, response: Any, comment: str
-) -> Answer:
-    """The completed answer. Approving a later version answers the run with that version: for the run it is an edit.
-
-    Raises:
-        InvalidInput: the request does not offer `kind`, or what came with it does not validate.
-    """
-    offered = allowed_kinds(version.request, question)
-    if kind not in offered:
-        raise InvalidInput({"kind": [f"{kind!r} is not offered here; there are: {', '.join(offered)}"]}, "the decision")
-    for name, value, its_kind in (("proposal", proposal, "edit"), ("response", response, "respond")):
-        if value is not None and kind != its_kind:
-            raise InvalidInput({name: [f"A {name} goes with {its_kind!r}, not with {kind!r}."]}, "the decision")
-    if question is not None and not comment.strip():
-        needs_comment = {choice.kind for choice in question.choices if choice.comment_required}
-        if kind in needs_comment:
-            raise InvalidInput({"comment": ["Say why: this decision needs a comment."]}, "the decision")
-    raw = Answer(kind=kind, comment=comment, proposal=proposal, response=response)
-    if question is None:
-        return raw
-    if kind == "approve" and version.number > 1:
-        raw = raw.model_copy(update={"kind": "edit", "proposal": proposal_of(version)})
-    prefix = {"edit": "proposal", "respond": "response"}.get(kind, "")
-    try:
-        return complete_answer(question, raw)
-    except ValidationError as error:
-        raise InvalidInput(_field_errors(error, prefix), "the decision") from error
-    except ValueError as error:
-        raise InvalidInput({prefix: [str(error)]}, "the decision") from error
+def _by_system(request: ApprovalRequest, actor: Actor, act: Act) -> Outcome:
+    """What nobody decided. The run need not be able to go on with it now: its job then says why it does not."""
+    decision = _decision(request, actor, act, Say())
+    if act.kind == "expire":
+        answer = expired_answer(request, question_of(request))
+    else:
+        answer = Answer(kind="cancel", comment=act.comment)
+    answer = answer.model_copy(update={"decided_at": decision.created_at})
+    resolution, resumption = settle(request, decision, answer)
+    if resumption is None:
+        deliver(request, answer)
+    _audit(decision, actor, f"{act.kind}ed" if act.kind == "cancel" else "expired", on_expire=request.on_expire)
+    return Outcome(request, decision, resolution, resumption)
 
 
-def _field_errors(error: ValidationError, prefix: str) -> dict[str, list[str]]:
-    errors: dict[str, list[str]] = {}
-    for one in error.errors(include_url=False):
-        path = ".".join(str(part) for part in (prefix, *one["loc"]) if part != "")
-        errors.setdefault(path, []).append(one["msg"])
-    return errors
-
-
-def _resumption(request: ApprovalRequest, resolution: Resolution) -> Resumption:
-    now = timezone.now()
-    return Resumption.objects.create(
-        state=request.state,
-        resolution=resolution,
-        kind=Resumption.Kind.RESUME,
-        not_before=now + timedelta(seconds=settings.RECOVERY["UNDO_WINDOW_S"]),
-        created_at=now,
+def _decision(request: ApprovalRequest, actor: Actor, act: Act, say: Say, payload: str = "") -> Decision:
+    return Decision.objects.create(
+        request=request,
+        kind=act.kind,
+        **_who(actor),
+        target=act.delegate_to,
+        on_behalf_of=say.on_behalf_of if act.kind in _ABOUT_A_VERSION else None,
+        channel=act.channel,
+        version=request.version,
+        digest=request.digest,
+        payload=payload,
+        comment=act.comment,
+        idempotency_key=act.idempotency_key,
+        created_at=timezone.now(),
     )
 
 
-def _payload(answer: Answer) -> str:
-    if answer.kind == "edit":
-        return encode(answer.proposal, where="the proposal")
-    return encode(answer.response, where="the response") if answer.kind == "respond" else ""
-
-
-def _changes(seen: ProposalVersion | None, current: ProposalVersion) -> list[tuple[str, str, str]]:
-    """(field, what they saw, what it is now) in words, for proposals that are mappings; else one line for all."""
-    before = to_plain(seen.args) if seen else None
-    after = to_plain(current.args)
-    if not isinstance(before, dict) or not isinstance(after, dict):
-        return [("proposal", str(before), str(after))]
-    return [
-        (str(name), str(before.get(name, "")), str(after.get(name, "")))
-        for name in dict.fromkeys((*before, *after))
-        if before.get(name) != after.get(name)
-    ]
-
-
-def _name(user: Any) -> str:
-    # First and last name may have 150 characters each.
-    return (user.get_full_name() or user.get_username())[:LONGEST_NAME]
+def _audit(decision: Decision, actor: Actor, action: str, **more: Any) -> None:
+    request = decision.request
+    if decision.on_behalf_of is not None:
+        more["on_behalf_of"] = decision.on_behalf_of.get_username()
+    if actor.rule is not None:
+        more["rule"] = actor.rule.pk
+    audit.record(
+        action,
+        by=actor,
+        channel=decision.channel,
+        state_id=request.state_id,
+        request_id=request.pk,
+        kind=decision.kind,
+        version=decision.version,
+        digest=decision.digest,
+        comment=decision.comment,
+        **more,
+    )

@@ -2,7 +2,7 @@
 
 from recovery.backends import DjangoArtifactBackend, DjangoStateBackend
 from recovery.errors import DigestMismatch
-from recovery.models import ApprovalRequest, Resolution
+from recovery.models import ApprovalRequest, Resolution, Resumption
 from recovery.services.open_request import digest_of
 from recovery.services.questions import CARRIED_OUT, pause_by_hand, proposal_of
 from rh_agents.core.approvals import Answer
@@ -39,15 +39,29 @@ def apply_decisions(state: ExecutionState) -> int:
     if state.history.open:
         decided = ApprovalRequest.objects.decided().filter(state_id=state.state_id, outcome__in=CARRIED_OUT)
         for request in decided.filter(address__in=list(state.history.open), is_manual=False):
-            if request.generation == state.history.open[request.address].generation:
+            if request.generation == state.history.open[request.address].generation and _is_taken_up(request):
                 state.answer(request.address, _answer_of(request))
                 applied += 1
     by_hand = pause_by_hand(state.state_id)
-    if by_hand is not None and not by_hand.is_open:
+    if by_hand is not None and not by_hand.is_open and _is_taken_up(by_hand):
         # Whatever the status is: the run may have failed since, or a worker have died that wrote `running`.
         state.resolution = _answer_of(by_hand)
         applied += 1
     return applied
+
+
+def _is_taken_up(request: ApprovalRequest) -> bool:
+    """Whether a worker has taken the decision up: until then it may be undone."""
+    waiting = (Resumption.Status.PENDING, Resumption.Status.UNDONE)
+    jobs = Resumption.objects.filter(resolution__request=request, resolution__undone_at__isnull=True)
+    return jobs.exclude(status__in=waiting).exists()
+
+
+def why_cancelled(state: ExecutionState) -> str:
+    """Why the run is to be cancelled instead of going on, "" if it is not: what nobody decided in time may say so."""
+    expired = ApprovalRequest.objects.decided().filter(state_id=state.state_id, outcome="expire", on_expire="cancel")
+    request = expired.filter(resolutions__undone_at__isnull=True).first()
+    return f"nobody decided {request.title!r} in time" if request is not None else ""
 
 
 def waits_by_hand(state: ExecutionState) -> bool:
@@ -69,11 +83,12 @@ def _check(request: ApprovalRequest, resolution: Resolution, answer: Answer) -> 
     which = f"the decision about {request.title!r} (request {request.pk})"
     # To approve a later version is an edit for the run.
     kinds = ("approve", "edit") if resolution.outcome == "approve" else (resolution.outcome,)
+    runs = answer.kind in ("approve", "edit") or (answer.kind == "expire" and answer.approved)
     if answer.kind not in kinds:
         raise DigestMismatch(f"{which} was {resolution.outcome!r}, but its answer says {answer.kind!r}; nothing runs")
     version = request.versions.get(number=resolution.version)
     digest = digest_of(request.action, version.args)
-    if digest == resolution.digest and answer.kind in ("approve", "edit") and not request.is_manual:
+    if digest == resolution.digest and runs and not request.is_manual:
         # As both are read here and now: a class may have got a field since.
         proposed = encode(answer.proposal, where="the answer")
         if proposed != encode(proposal_of(version), where="the proposal"):

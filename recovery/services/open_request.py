@@ -12,14 +12,17 @@ from pydantic.errors import PydanticInvalidForJsonSchema
 from recovery.errors import InvalidInput
 from recovery.models import ApprovalRequest, Event, ProposalVersion, Risk, State
 from recovery.services import audit
-from recovery.services.questions import CARRIED_OUT, is_ours, pause_by_hand
+from recovery.services.policies import apply_policy, as_json, effective_policy, save_deciders
+from recovery.services.questions import is_ours, pause_by_hand
 from recovery.services.supersede import supersede, supersede_left_behind
 from rh_agents.core.approvals import Question
+from rh_agents.core.policy import Policy
 from rh_agents.core.serialization import encode
 from rh_agents.core.state_recovery import Changes, EventRecord, StateStatus
 from rh_agents.core.types import ExecutionStatus
 
 LONGEST_ACTION = 300
+_NAMED_AT_MOST = 20
 RISKS = {"low": Risk.LOW, "medium": Risk.MEDIUM, "high": Risk.HIGH, "critical": Risk.CRITICAL}
 
 
@@ -60,8 +63,8 @@ def _went_past(pause: ApprovalRequest) -> bool:
 
 def _open(state: State, event: EventRecord, number: int, digest: bytes) -> ApprovalRequest:
     question: Question = event.result
-    _check_choices(question)
-    request = ApprovalRequest.objects.create(
+    _check(state, question)
+    request = ApprovalRequest(
         state=state,
         checkpoint=number,
         checkpoint_digest=digest.hex(),
@@ -76,17 +79,20 @@ def _open(state: State, event: EventRecord, number: int, digest: bytes) -> Appro
         args_schema=_schema(type(question.proposal)) if isinstance(question.proposal, BaseModel) else "",
         response_schema=_schema(question.response_model) if question.response_model else "",
         risk=RISKS[question.risk],
+        priority=question.priority,
         due_at=question.due_at,
+        expires_at=question.expires_at,
+        on_reject=question.on_reject,
+        group=question.group,
+        group_policy=question.group_policy,
         **_provenance(state),
     )
-    _first_version(request, question.proposal)
-    audit.record("opened", state_id=state.pk, request_id=request.pk, title=question.title, address=event.address)
-    return request
+    return _opened(request, question, question.proposal)
 
 
 def _open_by_hand(state: State, number: int, digest: bytes) -> ApprovalRequest:
     title = state.description.splitlines()[0][:500] if state.description.strip() else ""
-    request = ApprovalRequest.objects.create(
+    request = ApprovalRequest(
         state=state,
         checkpoint=number,
         checkpoint_digest=digest.hex(),
@@ -97,8 +103,32 @@ def _open_by_hand(state: State, number: int, digest: bytes) -> ApprovalRequest:
         message=state.description if "\n" in state.description else "",
         **_provenance(state),
     )
-    _first_version(request, None)
-    audit.record("opened", state_id=state.pk, request_id=request.pk, title=request.title)
+    return _opened(request, None, None)
+
+
+def _opened(request: ApprovalRequest, question: Question | None, proposal: Any) -> ApprovalRequest:
+    """`request` with its first version and its policy, saved."""
+    args = encode(proposal, where="the proposal")
+    request.digest = digest_of(request.action, args)
+    policy = effective_policy(request.pipeline, question)
+    apply_policy(request, policy)
+    if question is not None and question.on_expire is not None:
+        request.on_expire = question.on_expire
+    if request.effect == ApprovalRequest.Effect.IRREVERSIBLE and request.on_expire == "approve":
+        # What cannot be undone is never approved by nobody, whatever a policy for all pipelines says.
+        request.on_expire = "reject"
+    request.save(force_insert=True)
+    save_deciders(request, policy)
+    _add_version(request, 1, args, by=None, by_name=request.pipeline or "the run")
+    given: dict[str, Any] = {} if policy == Policy() else {"policy": as_json(policy)}
+    audit.record(
+        "opened",
+        state_id=request.state_id,
+        request_id=request.pk,
+        title=request.title,
+        **({"address": request.address} if request.address else {}),
+        **given,
+    )
     return request
 
 
@@ -111,12 +141,15 @@ def _provenance(state: State) -> dict[str, Any]:
     }
 
 
-def _first_version(request: ApprovalRequest, proposal: Any) -> ProposalVersion:
-    return add_version(request, 1, proposal, by=None, by_name=request.pipeline or "the run")
-
-
 def add_version(request: ApprovalRequest, number: int, proposal: Any, *, by: Any, by_name: str) -> ProposalVersion:
-    args = encode(proposal, where="the proposal")
+    """Put up another proposal: it is what would run from now on."""
+    version = _add_version(request, number, encode(proposal, where="the proposal"), by=by, by_name=by_name)
+    request.version, request.digest = version.number, version.digest
+    ApprovalRequest.objects.filter(pk=request.pk).update(version=version.number, digest=version.digest)
+    return version
+
+
+def _add_version(request: ApprovalRequest, number: int, args: str, *, by: Any, by_name: str) -> ProposalVersion:
     return ProposalVersion.objects.create(
         request=request,
         number=number,
@@ -133,12 +166,18 @@ def digest_of(action: str, args: str) -> str:
     return hashlib.sha256(json.dumps([action, args]).encode()).hexdigest()
 
 
-def _check_choices(question: Question) -> None:
+def _check(state: State, question: Question) -> None:
     """The author of the pipeline is told, and not the person who has decided by then."""
-    unknown = [repr(str(kind)) for kind in question.allowed_kinds if kind not in CARRIED_OUT]
-    if unknown:
-        message = f"{', '.join(unknown)} cannot be carried out yet; there are: {', '.join(CARRIED_OUT)}"
-        raise InvalidInput({"choices": [message]}, f"the question {question.key!r}")
+    what = f"the question {question.key!r}"
+    wanted = [target.address for target in question.change_targets]
+    if not wanted:
+        return
+    completed = Event.objects.current().filter(state=state, status=ExecutionStatus.COMPLETED.value)
+    known = set(completed.filter(address__in=wanted).values_list("address", flat=True))
+    if missing := [address for address in wanted if address not in known]:
+        ran = list(completed.order_by("position").values_list("address", flat=True)[:_NAMED_AT_MOST])
+        message = f"No step {', '.join(missing)} has completed in this run; there are: {', '.join(ran) or 'none'}"
+        raise InvalidInput({"change_targets": [message]}, what)
 
 
 def _reason(question: Question) -> str:

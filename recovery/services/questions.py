@@ -15,8 +15,9 @@ from rh_agents.core.serialization import decode, type_name
 from rh_agents.core.types import ExecutionStatus
 
 MANUAL_KINDS = ["approve", "reject"]
-# The decisions that can be carried to a run.
-CARRIED_OUT = ("approve", "edit", "respond", "reject")
+# What people decide and a run gets as an answer; to these the system adds what nobody decided.
+ANSWERS = ("approve", "edit", "respond", "reject")
+CARRIED_OUT = (*ANSWERS, "expire", "cancel")
 
 
 def question_of(request: ApprovalRequest) -> Question | None:
@@ -60,8 +61,10 @@ def proposal_model(request: ApprovalRequest) -> type[BaseModel] | None:
 
 
 def allowed_kinds(request: ApprovalRequest, question: Question | None) -> list[str]:
+    """A run that its own program runs is not sent back: nobody here could fork and run it."""
     offered = question.allowed_kinds if question else MANUAL_KINDS
-    return [str(kind) for kind in offered if kind in CARRIED_OUT]
+    known = (*ANSWERS, "request_changes") if request.pipeline_version else ANSWERS
+    return [str(kind) for kind in offered if kind in known]
 
 
 def pause_by_hand(state_id: uuid.UUID | str) -> ApprovalRequest | None:

@@ -20,11 +20,18 @@ from recovery import dispatch, pipelines
 from recovery.backends import DjangoArtifactBackend, DjangoStateBackend
 from recovery.errors import DigestMismatch, LeaseLost, PipelineGone, WorkerDied
 from recovery.models import Event, Resumption, State
-from recovery.services.deliver import apply_decisions, waits_by_hand
+from recovery.services.deliver import apply_decisions, waits_by_hand, why_cancelled
+from recovery.services.go_back import go_back
 from recovery.services.lease import Lease, claim
 from recovery.services.questions import why_cannot_go_on
 from recovery.services.supersede import supersede_open_requests
-from rh_agents.core.errors import RhAgentsError, RunAbortedError, SerializationError, StaleWriterError
+from rh_agents.core.errors import (
+    RhAgentsError,
+    RunAbortedError,
+    RunCancelledError,
+    SerializationError,
+    StaleWriterError,
+)
 from rh_agents.core.execution import ExecutionState
 from rh_agents.core.runner import RunOutcome, run_pipeline
 from rh_agents.core.serialization import decode, encode
@@ -54,6 +61,9 @@ def _do_due_jobs(lease: Lease) -> None:
     try:
         if deaths >= settings.RECOVERY["RESUME_MAX_ATTEMPTS"]:
             _give_up(lease, ids, WorkerDied(deaths))
+        elif sent_back := Resumption.objects.filter(pk__in=ids, kind=Resumption.Kind.FORK).order_by("pk").first():
+            # Whatever else was decided about this run: it goes on as another one.
+            go_back(lease, sent_back, ids)
         else:
             _run(lease, ids)
     except (PipelineGone, DigestMismatch) as reason:
@@ -110,6 +120,9 @@ def _run(lease: Lease, job_ids: list[int]) -> None:
         return
     if applied or state.status is not StateStatus.RUNNING:
         state.save_checkpoint(StateStatus.RUNNING)
+    if reason := why_cancelled(state):
+        _finish(lease, state, RunOutcome(StateStatus.CANCELLED, error=RunCancelledError(reason)), job_ids)
+        return
     try:
         outcome = asyncio.run(_on_connections(connections.all(), pipeline.function, input_data, state))
     except SystemExit as raised:

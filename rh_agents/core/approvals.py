@@ -180,6 +180,15 @@ class Answer(BaseModel):
         return [by] if isinstance(by, str) else by
 
 
+class Instruction(BaseModel):
+    """What a person wrote when they sent a run back to the step at `address`."""
+
+    address: str
+    text: str = ""
+    by: list[str] = Field(default_factory=list)
+    given_at: datetime | None = None
+
+
 class AwaitingDecision(BaseException):
     """The run waits for a person. Not an error: `except Exception` must not swallow it.
 
@@ -213,7 +222,7 @@ def complete_answer(question: Any, answer: Answer, where: str = "the state") -> 
     if answer.kind in ("approve", "edit", "respond", "reject") and answer.kind not in question.allowed_kinds:
         raise ValueError(f"{answer.kind!r} is not offered here; there are: {', '.join(question.allowed_kinds)}")
     proposal, response, edited = question.proposal, None, False
-    if answer.kind == "edit":
+    if answer.kind == "edit" or (answer.kind == "expire" and answer.approved and answer.proposal is not None):
         proposal = _edited_proposal(question, answer.proposal)
         edited = proposal != question.proposal
     if answer.kind == "respond":

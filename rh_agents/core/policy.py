@@ -100,13 +100,14 @@ class Policy(BaseModel):
         return Policy(**{**self.given(), **changed})
 
     def _narrowed_to(self, other: "Policy") -> dict[str, Any]:
-        """Who may decide, where both say it: only those whom both name; where that is nobody, whom `other` names."""
+        """Who may decide, where both say it: only what both name. Where that is nothing, `self` stays as it is: who
+        belongs to both is for those to say who know the people."""
         if self.is_for_all:
             return {name: getattr(other, name) for name in ("users", "groups", "permission")}
         both = {"users": self.users & other.users, "groups": self.groups & other.groups}
         both_permission = self.permission if self.permission == other.permission else ""
-        if not (both["users"] or both["groups"] or both_permission or self.from_groups or other.from_groups):
-            return {name: getattr(other, name) for name in ("users", "groups", "permission")}
+        if not (both["users"] or both["groups"] or both_permission):
+            return {}
         return {**both, "permission": both_permission}
 
 

@@ -4,6 +4,7 @@ import uuid
 from datetime import UTC, datetime
 from typing import Any, Self
 
+from rh_agents.core.approvals import Instruction
 from rh_agents.core.bus import EventBus
 from rh_agents.core.errors import CorruptArtifactError, StaleWriterError, StateError, StateNotFoundError
 from rh_agents.core.frames import Frame, PauseScope, current_frame
@@ -27,6 +28,8 @@ from rh_agents.core.validation import ValidationReport
 from rh_agents.safe_ids import check_id
 
 DEFAULT_LARGE_VALUE_BYTES = 64 * 1024
+# Where the instructions of a fork stand in its metadata.
+INSTRUCTIONS = "instructions"
 
 
 class SavedState:
@@ -235,6 +238,53 @@ class SavedState:
                 "from there it can be looked at and validated, not run or saved"
             )
         return state
+
+    @classmethod
+    def fork(
+        cls,
+        state_id: str,
+        state_backend: StateBackend,
+        artifact_backend: ArtifactBackend | None = None,
+        *,
+        from_address: str,
+        new_state_id: str | None = None,
+        instruction: Instruction | None = None,
+        checkpoint: int | None = None,
+        **options: Any,
+    ) -> Self:
+        """A new run that begins as a copy of a saved one and goes on from `from_address`, which runs again, and so
+        does what came after it. The original stays as it is, and may be deleted. The fork is not saved yet.
+
+        `instruction` is what its steps find in `state.instructions`; `checkpoint`: copied as it stood there.
+
+        Raises:
+            StateNotFoundError: no state has that id, or it has no such checkpoint.
+            AddressNotFoundError: no step has that address; names the closest.
+        """
+        source = cls.load_from_state_id(
+            state_id,
+            state_backend,
+            artifact_backend,
+            resume_from_address=from_address,
+            checkpoint=checkpoint,
+            **options,
+        )
+        snapshot = source.to_snapshot(StateStatus.PAUSED)
+        snapshot.state_id = str(uuid.uuid4()) if new_state_id is None else check_id(new_state_id, "state id")
+        snapshot.head, snapshot.migrated_from = 0, ""
+        snapshot.generations = {}  # Nothing was rolled back in this one.
+        snapshot.created_at = snapshot.updated_at = datetime.now(UTC)
+        custom_data = dict(source.metadata.custom_data)
+        if instruction is not None:
+            earlier = [*custom_data.get(INSTRUCTIONS, [])]
+            custom_data[INSTRUCTIONS] = [*earlier, instruction.model_dump(mode="json")]
+        snapshot.metadata = source.metadata.model_copy(update={"parent_state_id": state_id, "custom_data": custom_data})
+        return cls.from_snapshot(snapshot, state_backend, artifact_backend, **options)
+
+    @property
+    def instructions(self) -> list[Instruction]:
+        """What people wrote when they sent this run back, the newest last; empty for a run that is no fork."""
+        return [Instruction.model_validate(one) for one in self.metadata.custom_data.get(INSTRUCTIONS, [])]
 
     @classmethod
     async def aload_from_state_id(cls, *args: Any, **kwargs: Any) -> Self:

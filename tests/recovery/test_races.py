@@ -89,7 +89,9 @@ def test_of_many_deciders_one_is_accepted_and_the_others_are_told(waiting, revie
     kinds = ["approve", "reject"]
     outcomes = at_once(
         *(
-            lambda person=person, kind=kinds[number % 2]: decide(request.pk, by=person, kind=kind, seen_version=1)
+            lambda person=person, kind=kinds[number % 2]: decide(
+                request.pk, by=person, kind=kind, comment="so it is", seen_version=1
+            )
             for number, person in enumerate(reviewers)
         )
     )
@@ -198,7 +200,7 @@ def test_a_holder_whose_lease_ran_out_inside_of_a_step_neither_goes_on_nor_touch
 @pytest.mark.parametrize("given", [{"comment": "a\0b"}, {"comment": "\ud800"}, {"idempotency_key": "k" * 201}])
 def test_what_no_database_holds_is_no_refusal_either(waiting, reviewers, given):
     request = only_request(waiting)
-    decide(request.pk, by=reviewers[0], kind="reject")
+    decide(request.pk, by=reviewers[0], kind="reject", comment="no")
     with pytest.raises(InvalidInput) as refused:
         decide(request.pk, by=reviewers[1], kind="approve", **given)
     assert set(refused.value.errors) == set(given)

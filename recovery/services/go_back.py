@@ -1,0 +1,96 @@
+"""Sending a run back: it goes on as a fork, from the step that the reviewer named; the original is superseded."""
+
+import uuid
+
+from django.db import transaction
+from django.utils import timezone
+
+from recovery import dispatch
+from recovery.backends import DjangoArtifactBackend, DjangoStateBackend
+from recovery.errors import LeaseLost
+from recovery.models import ApprovalRequest, Resolution, Resumption, State
+from recovery.services import audit
+from recovery.services.answers import SentBack
+from recovery.services.lease import Lease
+from recovery.services.settle import close
+from rh_agents.core.approvals import Answer, Instruction
+from rh_agents.core.execution import ExecutionState
+from rh_agents.core.serialization import decode, encode
+from rh_agents.core.state_recovery import Changes, StateStatus
+
+# Named by what it is made for, so that a worker that dies in between leaves nothing that is made twice.
+_FORKS = uuid.UUID("8a0c8dc5-3a92-4d0e-9a5e-0a4c1b6d2f5e")
+
+
+def go_back(lease: Lease, job: Resumption, job_ids: list[int]) -> State:
+    """Carry out a `request_changes`: make the fork, queue it, and end the original with whatever it still asked.
+
+    All in one transaction, on the worker that holds the original.
+
+    Raises:
+        LeaseLost: another worker holds it.
+        RhAgentsError: the original cannot be forked there.
+    """
+    resolution = Resolution.objects.select_related("decision__actor", "request").get(resumption=job)
+    with transaction.atomic():
+        original = State.objects.select_for_update(no_key=True).get(pk=lease.state_id)
+        if original.fence != lease.fence:
+            raise LeaseLost(f"state {lease.state_id} was taken over")
+        child = _fork(original, resolution)
+        _end(original, lease)
+        State.objects.filter(pk=original.pk).update(superseded_by=child)
+        ours = Resumption.objects.filter(pk__in=job_ids, fence=lease.fence)
+        ours.update(status=Resumption.Status.DONE, finished_at=timezone.now(), last_error="")
+        # What was decided beside it and not carried out yet is not carried out any more.
+        waiting = Resumption.objects.filter(state=original, status=Resumption.Status.PENDING)
+        waiting.update(status=Resumption.Status.UNDONE, finished_at=timezone.now())
+        left = ApprovalRequest.objects.select_for_update(of=("self",)).select_related("state").open()
+        close(list(left.filter(state=original).order_by("pk")), "supersede")
+        audit.record("forked", state_id=child.pk, parent=original.pk, request=resolution.request_id)
+    return child
+
+
+def _fork(original: State, resolution: Resolution) -> State:
+    decision = resolution.decision
+    answer: Answer = decode(resolution.answer)
+    place: SentBack = decode(decision.payload)
+    now = timezone.now()
+    child = State(
+        id=uuid.uuid5(_FORKS, str(resolution.pk)),
+        pipeline=original.pipeline,
+        pipeline_version=original.pipeline_version,
+        status=State.Status.PAUSED,
+        description=original.description,
+        input=original.input if place.inputs is None else encode(place.inputs, where="the input"),
+        parent=original,
+        forked_from_address=place.address,
+        started_by_id=original.started_by_id,
+        created_at=now,
+        updated_at=now,
+    )
+    child.save(force_insert=True)
+    run = ExecutionState.fork(
+        str(original.pk),
+        DjangoStateBackend(author=decision.actor_name[:150]),
+        DjangoArtifactBackend(),
+        from_address=place.address,
+        new_state_id=str(child.pk),
+        instruction=Instruction(address=place.address, text=answer.comment, by=answer.by, given_at=answer.decided_at),
+    )
+    run.save_checkpoint(StateStatus.PAUSED)
+    Resumption.objects.create(state=child, kind=Resumption.Kind.START, not_before=now, created_at=now)
+    dispatch.hand_over(child.pk)
+    return child
+
+
+def _end(original: State, lease: Lease) -> None:
+    changes = Changes(
+        state_id=str(original.pk),
+        base=original.head,
+        status=StateStatus.CANCELLED,
+        created_at=original.created_at,
+        updated_at=max(timezone.now(), original.updated_at),
+        clock=original.clock,
+        resolution_text=original.resolution_text or None,
+    )
+    DjangoStateBackend(fence=lease.fence, author="worker").append(changes)
