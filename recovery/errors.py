@@ -8,6 +8,7 @@ RecoveryError
 │   ├── AlreadyResolved  409: somebody was first
 │   ├── NotWaiting       409: the program that runs it does not wait for a decision now
 │   ├── Held             409: somebody else has claimed it
+│   ├── OneByOne         409: its risk is too high to be decided together with others
 │   ├── NotUndoable      409: it cannot be taken back (any more)
 │   └── StaleProposal    412: the proposal changed while they looked
 ├── NotASide             a side of a comparison that names no state or checkpoint
@@ -95,6 +96,12 @@ class Held(Refused):
     """Somebody else has claimed it, and not long ago."""
 
     code = "held"
+
+
+class OneByOne(Refused):
+    """Its risk is higher than the policy lets several be decided together at."""
+
+    code = "one_by_one"
 
 
 class NotUndoable(Refused):

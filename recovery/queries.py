@@ -153,7 +153,7 @@ def _events_when_asked(request: ApprovalRequest, addresses: Sequence[str]) -> di
 def decisions_of(request: ApprovalRequest) -> list[Decision]:
     """In the order they came, refused ones too, each with its person and what it settled; of very many refused ones
     the newest."""
-    decisions = request.decisions.select_related("actor", "resolution").defer("resolution__answer")
+    decisions = request.decisions.select_related("actor", "on_behalf_of", "resolution").defer("resolution__answer")
     # Accepted ones sort first: their `refusal` is empty.
     kept = decisions.order_by("refusal", "-created_at", "-pk")[:DECISIONS_AT_MOST]
     return sorted(kept, key=lambda decision: (decision.created_at, decision.pk))

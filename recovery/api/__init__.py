@@ -13,8 +13,8 @@ Sign in as in the browser; what writes needs the header `X-CSRFToken`. Values ar
 date is ISO 8601. Lists give `items` and `next_cursor`, which is `null` on the last page.
 
 Every error is `{"code", "message", ...}`: 401 `not_signed_in`, 403 `not_allowed`, 404 `not_found` or
-`unknown_pipeline`, 409 `already_resolved`, `pipeline_gone`, `not_waiting` or `not_retryable`, 412 `stale`, 422
-`invalid_input` with `errors` by dotted path.
+`unknown_pipeline`, 409 `already_resolved`, `pipeline_gone`, `not_waiting`, `held`, `one_by_one`, `not_undoable` or
+`not_retryable`, 412 `stale`, 422 `invalid_input` with `errors` by dotted path.
 """
 
 api = NinjaAPI(

@@ -12,11 +12,16 @@ from ninja.errors import AuthenticationError, AuthorizationError, HttpError, Val
 from recovery.api.rows import resolution_of
 from recovery.errors import (
     AlreadyResolved,
+    Held,
     InvalidInput,
     NotAllowed,
     NotASide,
+    NotUndoable,
     NotWaiting,
+    OneByOne,
     PipelineGone,
+    RecoveryError,
+    Refused,
     StaleProposal,
     UnknownPipeline,
 )
@@ -100,7 +105,7 @@ def _already_resolved(error: AlreadyResolved) -> Said:
     return _said(HTTPStatus.CONFLICT, error.code, str(error), resolution=resolution_of(error.resolution))
 
 
-def _not_waiting(error: NotWaiting) -> Said:
+def _refused(error: Refused) -> Said:
     return _said(HTTPStatus.CONFLICT, error.code, str(error))
 
 
@@ -124,6 +129,15 @@ def _not_retryable(error: NotRetryable) -> Said:
     return _said(HTTPStatus.CONFLICT, "not_retryable", str(error))
 
 
+def said_of(error: RecoveryError) -> dict[str, Any]:
+    """The body that answers to a refusal, for one of several."""
+    for kind, say in _ANSWERS.items():
+        if isinstance(error, kind):
+            status, body = say(error)
+            return {"status": int(status), **body}
+    raise error
+
+
 _ANSWERS: dict[type[Exception], Callable[[Any], Said]] = {
     AuthenticationError: _not_signed_in,
     AuthorizationError: _not_allowed,
@@ -136,7 +150,10 @@ _ANSWERS: dict[type[Exception], Callable[[Any], Said]] = {
     UnknownPipeline: _unknown_pipeline,
     NotAllowed: _not_allowed,
     AlreadyResolved: _already_resolved,
-    NotWaiting: _not_waiting,
+    NotWaiting: _refused,
+    Held: _refused,
+    OneByOne: _refused,
+    NotUndoable: _refused,
     StaleProposal: _stale,
     PipelineGone: _pipeline_gone,
     NotRetryable: _not_retryable,

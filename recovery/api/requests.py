@@ -6,25 +6,33 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
+from django.contrib.auth import get_user_model
 from django.http import HttpRequest
 from ninja import Field, Query, Router, Schema
 
 from recovery import queries
 from recovery.api.pages import Place, Text, Word, cursor_of, page_of, place_of
-from recovery.api.rows import RISKS, job_of, plain, request_row, resolution_of
-from recovery.api.shapes import Decided, Refusal, RequestDetail, RequestPage
-from recovery.errors import PipelineGone
+from recovery.api.refusals import said_of
+from recovery.api.rows import RISKS, act_of, job_of, plain, request_row, resolution_of
+from recovery.api.shapes import Decided, DecidedMany, Refusal, RequestDetail, RequestPage
+from recovery.errors import InvalidInput, PipelineGone
 from recovery.models import ApprovalRequest
 from recovery.models.approval import ApprovalRequestQuerySet
 from recovery.permissions import why_not_decide
-from recovery.services.decide import decide
+from recovery.services.decide import Outcome, decide
+from recovery.services.decide_many import AT_MOST, Chosen, decide_many
+from recovery.services.policies import as_json, why_stuck
 from recovery.services.questions import allowed_kinds, current_version, question_of, why_cannot_go_on, why_not_waiting
-from rh_agents.core.approvals import Question
+from recovery.services.undo import may_undo, undo
+from recovery.services.votes import standing_of
+from rh_agents.core.approvals import ChangeTarget, Question
 
 router = Router(tags=["requests"])
 
 _NUMBERS = {name: number for number, name in RISKS.items()}
 _LARGEST_VERSION = 2**31 - 1
+Version = Annotated[int, Field(ge=1, le=_LARGEST_VERSION)]
+Digest = Annotated[Text, Field(max_length=64)]
 
 
 class RequestFilters(Place):
@@ -36,15 +44,36 @@ class RequestFilters(Place):
 
 
 class Act(Schema):
-    """`proposal` goes with `edit`: the whole edited proposal. `response` goes with `respond`. `version` is the one that
-    was looked at; name it, and a newer one is refused with 412. The same act under the same `idempotency_key` gives
-    the first outcome again."""
+    """`proposal` goes with `edit`: the whole edited proposal. `response` goes with `respond`. `to` (an address of
+    `change_targets`), the instructions as `comment` and maybe the whole changed `inputs` of the run go with
+    `request_changes`, a username `delegate_to` with `delegate`. `version` and `digest` are those that were looked at;
+    name one, and a proposal that is another by now is refused with 412. The same act under the same `idempotency_key`
+    gives the first outcome again."""
 
     kind: Annotated[Text, Field(max_length=20)]
     proposal: Any = None
     response: Any = None
     comment: Text = ""
-    version: Annotated[int, Field(ge=1, le=_LARGEST_VERSION)] | None = None
+    to: Annotated[Text, Field(max_length=1000)] = ""
+    inputs: Any = None
+    delegate_to: Word = ""
+    version: Version | None = None
+    digest: Digest = ""
+    idempotency_key: Word = ""
+
+
+class SeenRequest(Schema):
+    id: uuid.UUID
+    version: Version | None = None
+    digest: Digest = ""
+
+
+class ActOnMany(Schema):
+    """One act on several requests: `approve`, `reject`, `claim` or `release`."""
+
+    kind: Annotated[Text, Field(max_length=20)]
+    requests: Annotated[list[SeenRequest], Field(min_length=1, max_length=AT_MOST)]
+    comment: Text = ""
     idempotency_key: Word = ""
 
 
@@ -56,6 +85,30 @@ def list_requests(request: HttpRequest, filters: Query[RequestFilters]) -> dict[
     found = queries.inbox_rows(asked.select_related("requested_by"), filters.limit + 1)
     rows, last = page_of(found, filters.limit)
     return {"items": [request_row(row) for row in rows], "next_cursor": _cursor(last, is_decided) if last else None}
+
+
+@router.post("/decide", response={200: DecidedMany, 422: Refusal})
+def decide_requests(request: HttpRequest, sent: ActOnMany) -> dict[str, Any]:
+    """Decide several, each by itself: one that is refused leaves the others as they are. 409 `one_by_one` for one whose
+    risk is above what its policy lets be decided together. What is not there is left out."""
+    results = decide_many(
+        [Chosen(one.id, one.version, one.digest) for one in sent.requests],
+        by=request.user,
+        kind=sent.kind,
+        comment=sent.comment,
+        channel="api",
+        idempotency_key=sent.idempotency_key,
+    )
+    return {
+        "items": [
+            {
+                "request_id": result.request_id,
+                "decided": _decided(result.outcome) if result.outcome else None,
+                "refusal": said_of(result.error) if result.error else None,
+            }
+            for result in results
+        ]
+    }
 
 
 @router.get("/{request_id}", response={200: RequestDetail, 404: Refusal})
@@ -71,11 +124,12 @@ def read_request(request: HttpRequest, request_id: uuid.UUID) -> dict[str, Any]:
     response={200: Decided, 403: Refusal, 404: Refusal, 409: Refusal, 412: Refusal, 422: Refusal},
 )
 def decide_request(request: HttpRequest, request_id: uuid.UUID, sent: Act) -> dict[str, Any]:
-    """Decide it; the run goes on by itself.
+    """Decide it, or vote where it takes several; when it is settled, the run goes on by itself. `comment`, `claim`,
+    `release`, `delegate`, `escalate` and `withdraw` (your own vote) settle nothing.
 
     403 `not_allowed` · 409 `already_resolved` with `resolution` (who, what and when), `pipeline_gone` if the run could
-    not go on with it, `not_waiting` if the program that runs it does not wait now · 412 `stale` with `seen`, `current`
-    and `changes` · 422 `invalid_input` with `errors` by path.
+    not go on with it, `not_waiting` if the program that runs it does not wait now, `held` to a claim ·
+    412 `stale` with `seen`, `current` and `changes` · 422 `invalid_input` with `errors` by path.
     After any of them nothing was decided.
     """
     outcome = decide(
@@ -85,15 +139,39 @@ def decide_request(request: HttpRequest, request_id: uuid.UUID, sent: Act) -> di
         proposal=sent.proposal,
         response=sent.response,
         comment=sent.comment,
+        to=sent.to,
+        inputs=sent.inputs,
+        delegate_to=_person(sent.delegate_to),
         seen_version=sent.version,
+        seen_digest=sent.digest,
         channel="api",
         idempotency_key=sent.idempotency_key,
     )
+    return _decided(outcome)
+
+
+@router.post("/{request_id}/undo", response={200: RequestDetail, 404: Refusal, 409: Refusal})
+def undo_decision(request: HttpRequest, request_id: uuid.UUID) -> dict[str, Any]:
+    """Take your own decision back, as long as the run has not gone on with it: 409 `not_undoable` after that."""
+    undo(request_id, by=request.user, channel="api")
+    return read_request(request, request_id)
+
+
+def _decided(outcome: Outcome) -> dict[str, Any]:
     return {
         "request": request_row(outcome.request),
         "resolution": resolution_of(outcome.resolution) if outcome.resolution else None,
         "job": job_of(outcome.resumption),
     }
+
+
+def _person(username: str) -> Any:
+    if not username:
+        return None
+    person = get_user_model()._default_manager.filter(username=username).first()
+    if person is None:
+        raise InvalidInput({"delegate_to": [f"Nobody is called {username!r}."]}, "the decision")
+    return person
 
 
 # ---- The list ----
@@ -141,6 +219,7 @@ class Said:
     editable: bool | list[str] = False
     evidence: tuple[str, ...] = ()
     compare_to: str = ""
+    change_targets: tuple[ChangeTarget, ...] = ()
     unreadable: str = ""
 
     @classmethod
@@ -152,7 +231,13 @@ class Said:
         kinds = allowed_kinds(request, question)
         if question is None:
             return cls(kinds)
-        return cls(kinds, _editable(question, kinds), tuple(question.evidence), question.compare_to)
+        return cls(
+            kinds,
+            _editable(question, kinds),
+            tuple(question.evidence),
+            question.compare_to,
+            tuple(question.change_targets) if "request_changes" in kinds else (),
+        )
 
     @classmethod
     def _of_unreadable(cls, request: ApprovalRequest, reason: str) -> "Said":
@@ -170,7 +255,8 @@ def _editable(question: Question, kinds: list[str]) -> bool | list[str]:
 
 def _detail(asked: ApprovalRequest, user: Any) -> dict[str, Any]:
     said, version = Said.by(asked), current_version(asked)
-    standing = asked.resolutions.filter(undone_at=None).select_related("decision", "resumption").first()
+    resolution = asked.resolutions.filter(undone_at=None).select_related("decision", "resumption").first()
+    standing = standing_of(asked)
     return {
         **request_row(asked),
         "message": asked.message,
@@ -188,10 +274,21 @@ def _detail(asked: ApprovalRequest, user: Any) -> dict[str, Any]:
         "digest": version.digest,
         "evidence": list(said.evidence),
         "compare_to": said.compare_to,
+        "change_targets": [{"address": one.address, "label": one.label} for one in said.change_targets],
+        "expires_at": asked.expires_at,
+        "on_expire": asked.on_expire,
+        "on_reject": asked.on_reject,
+        "group": asked.group,
+        "group_policy": asked.group_policy,
+        "policy": as_json(standing.policy),
+        "rules": [{"group": rule.group, "needed": rule.needed, "have": rule.have} for rule in standing.rules],
+        "acts": [act_of(decision) for decision in queries.decisions_of(asked)],
         "why_not": why_not_decide(user, asked) if asked.is_open else "",
         "blocked": _why_blocked(asked) or said.unreadable if asked.is_open else "",
-        "resolution": resolution_of(standing) if standing else None,
-        "job": job_of(getattr(standing, "resumption", None)),
+        "stuck": why_stuck(asked) if asked.is_open else "",
+        "may_undo": not asked.is_open and may_undo(asked, user),
+        "resolution": resolution_of(resolution) if resolution else None,
+        "job": job_of(getattr(resolution, "resumption", None)),
     }
 
 

@@ -4,7 +4,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 from recovery.api.shapes import Job
-from recovery.models import ApprovalRequest, ArtifactRef, Checkpoint, Event, Resolution, Resumption, Risk, State
+from recovery.models import (
+    ApprovalRequest,
+    ArtifactRef,
+    Checkpoint,
+    Decision,
+    Event,
+    Resolution,
+    Resumption,
+    Risk,
+    State,
+)
 from rh_agents.core.errors import SerializationError
 from rh_agents.core.serialization import to_plain
 
@@ -94,6 +104,19 @@ def resolution_of(resolution: Resolution) -> dict[str, Any]:
         "comment": resolution.decision.comment,
         "version": resolution.version,
         "digest": resolution.digest,
+    }
+
+
+def act_of(decision: Decision) -> dict[str, Any]:
+    return {
+        "kind": decision.kind,
+        "by": decision.actor_name,
+        "actor_kind": decision.actor_kind,
+        "on_behalf_of": _name(decision.on_behalf_of),
+        "at": decision.created_at,
+        "version": decision.version,
+        "comment": decision.comment,
+        "refusal": decision.refusal,
     }
 
 

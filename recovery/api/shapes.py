@@ -159,12 +159,39 @@ class ResolutionShape(Schema):
     digest: str
 
 
+class RuleShape(Schema):
+    """So many people of a `group` (empty: of all who may decide) are `needed`; `have`: so many agree."""
+
+    group: str
+    needed: int
+    have: int
+
+
+class ActShape(Schema):
+    """One act on a request: a vote, a comment, a refused attempt (then `refusal` says why)."""
+
+    kind: str
+    by: str
+    actor_kind: str
+    on_behalf_of: str | None
+    at: datetime
+    version: int
+    comment: str
+    refusal: str
+
+
+class TargetShape(Schema):
+    address: str
+    label: str
+
+
 class RequestDetail(RequestRow):
     """Everything that a program needs to decide it.
 
     `kinds` are offered, the main one first. `proposal` is plain; an `edit` sends it back whole, with changes in the
-    `editable` fields (`true`: all). `version` and `digest` name it. `why_not` and `blocked` say why this person, or
-    nobody, can decide it now; empty if not so.
+    `editable` fields (`true`: all). `version` and `digest` name it. `change_targets` are the steps that the run may be
+    sent back to. `policy` is what applies, `rules` how far it is met, `acts` what was done, in order. `why_not` and
+    `blocked` say why this person, or nobody, can decide it now, `stuck` why nobody could settle it; empty if not so.
     """
 
     message: str
@@ -182,8 +209,19 @@ class RequestDetail(RequestRow):
     digest: str
     evidence: list[str]
     compare_to: str
+    change_targets: list[TargetShape]
+    expires_at: datetime | None
+    on_expire: str
+    on_reject: str
+    group: str
+    group_policy: str
+    policy: dict[str, Any]
+    rules: list[RuleShape]
+    acts: list[ActShape]
     why_not: str
     blocked: str
+    stuck: str
+    may_undo: bool
     resolution: ResolutionShape | None
     job: Job | None
 
@@ -195,6 +233,17 @@ class Decided(Schema):
     request: RequestRow
     resolution: ResolutionShape | None
     job: Job | None
+
+
+class DecidedMany(Schema):
+    """For each request what it came to, or the refusal."""
+
+    class Item(Schema):
+        request_id: uuid.UUID
+        decided: Decided | None
+        refusal: dict[str, Any] | None
+
+    items: list[Item]
 
 
 class PipelineRow(Schema):

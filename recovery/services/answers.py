@@ -39,6 +39,7 @@ class Act:
     delegate_to: Any = None
     channel: str = "web"
     idempotency_key: str = ""
+    together: bool = False
 
     def check_texts(self) -> None:
         """A refusal is recorded too, so what no database holds must not get as far as that.

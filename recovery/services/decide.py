@@ -9,25 +9,17 @@ from django.db import transaction
 from django.utils import timezone
 
 from recovery.errors import (
-    AlreadyResolved,
-    Held,
     InvalidInput,
-    NotAllowed,
-    NotWaiting,
     PipelineGone,
-    Refused,
-    StaleProposal,
 )
 from recovery.models import ApprovalRequest, Decision, Resolution, Resumption, State
 from recovery.permissions import Say, say_of
 from recovery.services import audit, minor_acts
 from recovery.services.actors import Actor
 from recovery.services.answers import (
-    LONGEST_KIND,
     WHAT,
     Act,
     answer_of,
-    changes_between,
     comment_required,
     expired_answer,
     payload_of,
@@ -35,15 +27,12 @@ from recovery.services.answers import (
 )
 from recovery.services.deliver import deliver
 from recovery.services.open_request import add_version, digest_of
-from recovery.services.questions import allowed_kinds, current_version, question_of, why_cannot_go_on, why_not_waiting
+from recovery.services.questions import allowed_kinds, question_of, why_cannot_go_on
+from recovery.services.refuse import ABOUT_A_VERSION, SYSTEM_KINDS, record_refusal, who, why_refused
 from recovery.services.settle import close, rest_of_group, settle, undo_window_s
-from recovery.services.votes import VOTES, accepted_acts, standing_of
+from recovery.services.votes import accepted_acts, standing_of
 from rh_agents.core.approvals import Answer, Question
 from rh_agents.core.serialization import encode
-
-SYSTEM_KINDS = ("expire", "cancel")
-# These say something about the proposal, which has to be the one that they looked at.
-_ABOUT_A_VERSION = (*VOTES, "request_changes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +61,7 @@ def decide(
     seen_digest: str = "",
     channel: str = "web",
     idempotency_key: str = "",
+    together: bool = False,
 ) -> Outcome:
     """Act on a request. `by` is a user, or the actor that a rule or the system is.
 
@@ -81,16 +71,16 @@ def decide(
     `delegate_to`, a user), `escalate` and `withdraw` (one's own vote) settle nothing. `expire` and `cancel` are the
     system's. `proposal`, `response` and `inputs` are model instances or dicts. `seen_version` and `seen_digest` say
     which proposal they looked at. The same act by the same person under the same `idempotency_key` gives the first
-    outcome again.
+    outcome again. `together`: it is one of several that are decided with one act.
 
     Raises:
         InvalidInput: what came with it does not validate; nothing was written and the request stays open.
-        NotAllowed, AlreadyResolved, NotWaiting, Held, StaleProposal: it was refused, and that is recorded.
+        NotAllowed, AlreadyResolved, NotWaiting, Held, OneByOne, StaleProposal: it was refused, and that is recorded.
         PipelineGone: the run could not go on with it as things are; nothing was written.
         ApprovalRequest.DoesNotExist: there is no such request.
     """
     actor = Actor.of(by)
-    act = Act(kind, proposal, response, comment, to, inputs, delegate_to, channel, idempotency_key)
+    act = Act(kind, proposal, response, comment, to, inputs, delegate_to, channel, idempotency_key, together)
     act.check_texts()
     with transaction.atomic():
         request = lock(request_id)
@@ -98,7 +88,7 @@ def decide(
         if earlier is not None:
             return earlier
         say = say_of(actor.user, request) if actor.is_person else Say()
-        refusal = _why_refused(request, actor, act, say, seen_version, seen_digest)
+        refusal = why_refused(request, actor, act, say, seen_version, seen_digest)
         if refusal is None:
             return _accept(request, actor, act, say)
         record_refusal(refusal, actor, act)
@@ -120,7 +110,7 @@ def lock(request_id: uuid.UUID) -> ApprovalRequest:
     return request
 
 
-# ---- Whether it is refused ----
+# ---- The same act once more ----
 
 
 def _earlier(request: ApprovalRequest, actor: Actor, act: Act) -> Outcome | None:
@@ -145,71 +135,6 @@ def _says_the_same(request: ApprovalRequest, decision: Decision, act: Act) -> bo
         return payload_of(answer_of(request, question, act)) == decision.payload
     except (InvalidInput, PipelineGone):
         return False
-
-
-def _why_refused(
-    request: ApprovalRequest, actor: Actor, act: Act, say: Say, seen_version: int | None, seen_digest: str
-) -> Refused | None:
-    if say.why_not and act.kind not in minor_acts.ANYBODYS:
-        return NotAllowed(request, say.why_not)
-    if act.kind in SYSTEM_KINDS and actor.kind != Decision.ActorKind.SYSTEM:
-        return NotAllowed(request, f"Only the system itself makes a request {act.kind}.")
-    if not request.is_open and act.kind != "comment":
-        return AlreadyResolved(request, standing_resolution(request))
-    if act.kind == "claim" and (reason := minor_acts.why_held(request, actor)):
-        return Held(request, reason)
-    if act.kind not in (*_ABOUT_A_VERSION, *SYSTEM_KINDS):
-        return None
-    if reason := why_not_waiting(request):
-        return NotWaiting(request, reason)
-    return _why_stale(request, seen_version, seen_digest)
-
-
-def standing_resolution(request: ApprovalRequest) -> Resolution:
-    return request.resolutions.select_related("decision").get(undone_at__isnull=True)
-
-
-def _why_stale(request: ApprovalRequest, seen_version: int | None, seen_digest: str) -> StaleProposal | None:
-    is_other_version = seen_version is not None and seen_version != request.version
-    if not is_other_version and seen_digest in ("", request.digest):
-        return None
-    current = current_version(request)
-    if seen_version is not None:
-        seen = request.versions.filter(number=seen_version).first()
-    else:
-        seen = request.versions.filter(digest=seen_digest).order_by("-number").first()
-    is_as_seen = seen is not None and seen.digest == current.digest and seen_digest in ("", current.digest)
-    # An edit that was taken back leaves another number, but the proposal that they looked at.
-    return None if is_as_seen else StaleProposal(request, seen, current, changes_between(seen, current))
-
-
-def record_refusal(refusal: Refused, actor: Actor, act: Act) -> None:
-    request = refusal.request
-    Decision.objects.create(
-        request=request,
-        kind=act.kind[:LONGEST_KIND],
-        **_who(actor),
-        channel=act.channel,
-        version=request.version,
-        digest=request.digest,
-        comment=act.comment,
-        refusal=refusal.code,
-        created_at=timezone.now(),
-    )
-    audit.record(
-        "refused",
-        by=actor,
-        channel=act.channel,
-        state_id=request.state_id,
-        request_id=request.pk,
-        kind=act.kind,
-        reason=refusal.code,
-        message=str(refusal),
-    )
-
-
-def _who(actor: Actor) -> dict[str, Any]:
-    return {"actor": actor.user, "actor_kind": actor.kind, "actor_name": actor.name, "rule": actor.rule}
 
 
 # ---- What is accepted ----
@@ -312,9 +237,9 @@ def _decision(request: ApprovalRequest, actor: Actor, act: Act, say: Say, payloa
     return Decision.objects.create(
         request=request,
         kind=act.kind,
-        **_who(actor),
+        **who(actor),
         target=act.delegate_to,
-        on_behalf_of=say.on_behalf_of if act.kind in _ABOUT_A_VERSION else None,
+        on_behalf_of=say.on_behalf_of if act.kind in ABOUT_A_VERSION else None,
         channel=act.channel,
         version=request.version,
         digest=request.digest,

@@ -11,9 +11,10 @@ from recovery.models import ApprovalRequest, Decision, Resolution, Resumption
 from recovery.services import audit
 from recovery.services.actors import Actor
 from recovery.services.answers import Act
-from recovery.services.decide import lock, record_refusal
+from recovery.services.decide import lock
 from recovery.services.open_request import add_version
 from recovery.services.questions import is_ours, proposal_of
+from recovery.services.refuse import record_refusal
 
 
 def undo(request_id: uuid.UUID, *, by: Any, channel: str = "web") -> ApprovalRequest:

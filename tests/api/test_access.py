@@ -132,6 +132,8 @@ def test_every_call_is_described_with_its_refusals(as_ada):
         ("POST", "/states/{state_id}/retry"): ["202", "403", "404", "409"],
         ("GET", "/requests"): ["200"],
         ("GET", "/requests/{request_id}"): ["200", "404"],
+        ("POST", "/requests/decide"): ["200", "422"],
+        ("POST", "/requests/{request_id}/undo"): ["200", "404", "409"],
         ("POST", "/requests/{request_id}/decide"): ["200", "403", "404", "409", "412", "422"],
         ("GET", "/compare"): ["200", "404"],
         ("GET", "/pipelines"): ["200"],

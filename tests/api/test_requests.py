@@ -2,13 +2,17 @@
 
 import uuid
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 
 from recovery import pipelines
 from recovery.models import ApprovalRequest, ProposalVersion, Resumption, State
 from recovery.services.decide import decide
+from recovery.services.open_request import add_version
+from recovery.services.policies import as_json
 from recovery.services.questions import current_version
+from rh_agents import Policy
 from rh_agents.core.serialization import decode
 from tests.api.conftest import iso, written
 from tests.recovery.conftest import only_request, work
@@ -144,8 +148,19 @@ def test_a_request_brings_everything_that_a_decision_needs(as_ada, run_until_it_
             "digest": current_version(request).digest,
             "evidence": ["events.csv"],
             "compare_to": "",
+            "change_targets": [],
+            "expires_at": None,
+            "on_expire": "reject",
+            "on_reject": "feedback",
+            "group": "",
+            "group_policy": "all",
+            "policy": as_json(Policy()),
+            "rules": [{"group": "", "needed": 1, "have": 0}],
+            "acts": [],
             "why_not": "",
             "blocked": "",
+            "stuck": "",
+            "may_undo": False,
             "resolution": None,
             "job": None,
         },
@@ -260,7 +275,7 @@ def test_the_same_key_gives_the_first_outcome_again(as_ada, run_until_it_waits):
         ({"kind": "approve", "proposal": {**EDITED}}, "proposal"),
         ({"kind": "approve", "response": {"street": "x"}}, "response"),
         ({"kind": "respond", "response": {}}, "kind"),
-        ({"kind": "claim"}, "kind"),
+        ({"kind": "applaud"}, "kind"),
         ({"kind": "approve", "comment": "a\x00b"}, "comment"),
         ({"kind": "approve", "comment": "\ud800"}, "comment"),
         ({"kind": "approve", "idempotency_key": "a\x00b"}, "idempotency_key"),
@@ -298,14 +313,8 @@ def test_the_second_decider_is_told_who_what_and_when(call, ada, grace, run_unti
 
 def test_who_looked_at_an_older_version_is_told_what_changed(as_ada, run_until_it_waits):
     request = only_request(run_until_it_waits())
-    newer = ProposalVersion.objects.create(
-        request=request,
-        number=2,
-        args=current_version(request).args.replace("420.00", "990.00"),
-        digest="d2",
-        by_name="grace",
-        created_at=request.opened_at,
-    )
+    proposal = Refund(order="A-17", amount=Decimal("990.00"))
+    newer = add_version(request, 2, proposal, by=None, by_name="grace")
     status, body = as_ada.post(f"/requests/{request.pk}/decide", {"kind": "approve", "version": 1})
     assert (status, body) == (
         412,
@@ -313,7 +322,7 @@ def test_who_looked_at_an_older_version_is_told_what_changed(as_ada, run_until_i
             "code": "stale",
             "message": "the proposal is now version 2; nothing was decided",
             "seen": 1,
-            "current": {"version": 2, "digest": "d2", "by": "grace", "at": iso(newer.created_at)},
+            "current": {"version": 2, "digest": newer.digest, "by": "grace", "at": iso(newer.created_at)},
             "changes": [{"field": "amount", "seen": "420.00", "current": "990.00"}],
         },
     )
