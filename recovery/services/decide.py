@@ -26,7 +26,7 @@ from recovery.services.answers import (
     sent_back,
 )
 from recovery.services.deliver import deliver
-from recovery.services.open_request import add_version, digest_of
+from recovery.services.open_request import digest_of, put_up
 from recovery.services.questions import allowed_kinds, question_of, why_cannot_go_on
 from recovery.services.refuse import ABOUT_A_VERSION, SYSTEM_KINDS, record_refusal, who, why_refused
 from recovery.services.settle import close, rest_of_group, settle, undo_window_s
@@ -84,13 +84,14 @@ def decide(
     act.check_texts()
     with transaction.atomic():
         request = lock(request_id)
-        earlier = _earlier(request, actor, act)
+        acts = _acts_before(request, actor, act)
+        earlier = _earlier(request, actor, act, acts)
         if earlier is not None:
             return earlier
         say = say_of(actor.user, request) if actor.is_person else Say()
         refusal = why_refused(request, actor, act, say, seen_version, seen_digest)
         if refusal is None:
-            return _accept(request, actor, act, say)
+            return _accept(request, actor, act, say, acts)
         record_refusal(refusal, actor, act)
     # After the commit: a refusal is part of the record.
     raise refusal
@@ -113,16 +114,29 @@ def lock(request_id: uuid.UUID) -> ApprovalRequest:
 # ---- The same act once more ----
 
 
-def _earlier(request: ApprovalRequest, actor: Actor, act: Act) -> Outcome | None:
-    """The first outcome of the same act; another act under its key is one of its own."""
-    if not act.idempotency_key or not actor.is_person:
-        return None
-    decisions = request.decisions.filter(actor=actor.user, idempotency_key=act.idempotency_key, refusal="")
-    decision = decisions.select_related("resolution__resumption").first()
+def _acts_before(request: ApprovalRequest, actor: Actor, act: Act) -> list[Decision]:
+    """The accepted acts that matter to this one; not read where one vote is enough and nothing can come twice."""
+    rules = request.policy
+    is_one_enough = rules.get("needed", 1) == 1 and not rules.get("from_groups")
+    if is_one_enough and not act.idempotency_key and act.kind != "withdraw":
+        return []
+    return accepted_acts(request, actor.user, act.idempotency_key)
+
+
+def _earlier(request: ApprovalRequest, actor: Actor, act: Act, acts: Sequence[Decision]) -> Outcome | None:
+    """The first outcome of the same act."""
+    decision = _under_key(actor, act, acts)
     if decision is None or not _says_the_same(request, decision, act):
         return None
-    resolution = getattr(decision, "resolution", None)
+    resolution = Resolution.objects.filter(decision=decision).select_related("resumption").first()
     return Outcome(request, decision, resolution, getattr(resolution, "resumption", None))
+
+
+def _under_key(actor: Actor, act: Act, acts: Sequence[Decision]) -> Decision | None:
+    if not act.idempotency_key or not actor.is_person:
+        return None
+    same = (one for one in acts if (one.idempotency_key, one.actor_id) == (act.idempotency_key, actor.user.pk))
+    return next(same, None)
 
 
 def _says_the_same(request: ApprovalRequest, decision: Decision, act: Act) -> bool:
@@ -140,9 +154,11 @@ def _says_the_same(request: ApprovalRequest, decision: Decision, act: Act) -> bo
 # ---- What is accepted ----
 
 
-def _accept(request: ApprovalRequest, actor: Actor, act: Act, say: Say) -> Outcome:
+def _accept(request: ApprovalRequest, actor: Actor, act: Act, say: Say, acts: Sequence[Decision]) -> Outcome:
     if act.kind in SYSTEM_KINDS:
         return _by_system(request, actor, act)
+    if _under_key(actor, act, acts) is not None:
+        raise InvalidInput({"idempotency_key": ["It was given with another act on this request."]}, WHAT)
     if act.kind in minor_acts.KINDS:
         act.check_parts()
         decision = _decision(request, actor, act, say)
@@ -154,16 +170,25 @@ def _accept(request: ApprovalRequest, actor: Actor, act: Act, say: Say) -> Outco
     question = question_of(request)
     if act.kind == "request_changes":
         return _send_back(request, question, actor, act, say)
-    return _vote(request, question, actor, act, say)
+    return _vote(request, question, actor, act, say, acts)
 
 
-def _vote(request: ApprovalRequest, question: Question | None, actor: Actor, act: Act, say: Say) -> Outcome:
+def _vote(
+    request: ApprovalRequest,
+    question: Question | None,
+    actor: Actor,
+    act: Act,
+    say: Say,
+    acts: Sequence[Decision],
+) -> Outcome:
     answer = answer_of(request, question, act)
     if act.kind == "edit":
         _put_up(request, answer.proposal, actor)
     vote = _decision(request, actor, act, say, payload_of(answer))
-    standing = standing_of(request, _acts_with(request, vote))
+    standing = standing_of(request, [*acts, vote])
     if not standing.is_settled_by(vote):
+        if act.kind == "edit":
+            request.save(update_fields=["version", "digest"])
         _audit(vote, actor, "voted", missing=standing.needed - len(standing.supporters(vote)))
         return Outcome(request, vote)
     people = [one.actor.get_username() if one.actor else one.actor_name for one in standing.supporters(vote)]
@@ -186,18 +211,11 @@ def _vote(request: ApprovalRequest, question: Question | None, actor: Actor, act
 
 
 def _put_up(request: ApprovalRequest, proposal: Any, actor: Actor) -> None:
-    """Make `proposal` the newest version, unless it is what stands there already."""
+    """Make `proposal` the newest version, unless it is what stands there already. The caller saves the request."""
     args = encode(proposal, where="the proposal")
     if digest_of(request.action, args) == request.digest:
         return
-    add_version(request, request.version + 1, proposal, by=actor.user, by_name=actor.name)
-
-
-def _acts_with(request: ApprovalRequest, vote: Decision) -> Sequence[Decision]:
-    """All accepted acts, the newest of them `vote`; where one vote is enough, the others need not be read."""
-    rules = request.policy
-    is_one_enough = rules.get("needed", 1) == 1 and not rules.get("from_groups")
-    return [vote] if is_one_enough else accepted_acts(request)
+    put_up(request, request.version + 1, args, by=actor.user, by_name=actor.name)
 
 
 def _send_back(request: ApprovalRequest, question: Question | None, actor: Actor, act: Act, say: Say) -> Outcome:

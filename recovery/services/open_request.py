@@ -143,9 +143,15 @@ def _provenance(state: State) -> dict[str, Any]:
 
 def add_version(request: ApprovalRequest, number: int, proposal: Any, *, by: Any, by_name: str) -> ProposalVersion:
     """Put up another proposal: it is what would run from now on."""
-    version = _add_version(request, number, encode(proposal, where="the proposal"), by=by, by_name=by_name)
-    request.version, request.digest = version.number, version.digest
+    version = put_up(request, number, encode(proposal, where="the proposal"), by=by, by_name=by_name)
     ApprovalRequest.objects.filter(pk=request.pk).update(version=version.number, digest=version.digest)
+    return version
+
+
+def put_up(request: ApprovalRequest, number: int, args: str, *, by: Any, by_name: str) -> ProposalVersion:
+    """The same of encoded arguments, for a caller who saves `version` and `digest` of the request."""
+    version = _add_version(request, number, args, by=by, by_name=by_name)
+    request.version, request.digest = version.number, version.digest
     return version
 
 

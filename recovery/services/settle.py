@@ -38,7 +38,9 @@ def settle(
         caused_by=caused_by,
     )
     request.outcome, request.resolved_at = decision.kind, now
-    ApprovalRequest.objects.filter(pk=request.pk).update(outcome=request.outcome, resolved_at=now)
+    ApprovalRequest.objects.filter(pk=request.pk).update(
+        outcome=request.outcome, resolved_at=now, version=request.version, digest=request.digest
+    )
     if job is None or not is_ours(request.state):
         return resolution, None
     resumption = Resumption.objects.create(

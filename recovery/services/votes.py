@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.auth.models import Group
+from django.db.models import Q
 
 from recovery.models import ApprovalRequest, Decision
 from recovery.permissions import policy_of
@@ -73,10 +74,12 @@ def standing_of(request: ApprovalRequest, acts: Iterable[Decision] | None = None
     return Standing(policy, counted, fallen, rules_of(policy, approvals))
 
 
-def accepted_acts(request: ApprovalRequest) -> list[Decision]:
-    """Votes and what took one back, in the order they came."""
-    kinds = (*VOTES, *TAKEN_BACK)
-    return list(request.decisions.filter(refusal="", kind__in=kinds).select_related("actor").order_by("pk"))
+def accepted_acts(request: ApprovalRequest, also_of: Any = None, key: str = "") -> list[Decision]:
+    """Votes and what took one back, in the order they came; with a `key`, also whatever `also_of` did under it."""
+    wanted = Q(kind__in=(*VOTES, *TAKEN_BACK))
+    if key and also_of is not None:
+        wanted |= Q(actor=also_of, idempotency_key=key)
+    return list(request.decisions.filter(wanted, refusal="").select_related("actor").order_by("pk"))
 
 
 def votes_of(request: ApprovalRequest, acts: Iterable[Decision]) -> tuple[list[Decision], list[Decision]]:
@@ -84,7 +87,8 @@ def votes_of(request: ApprovalRequest, acts: Iterable[Decision]) -> tuple[list[D
     last: dict[Any, Decision] = {}
     for act in acts:
         voter = (act.actor_kind, act.actor_id or act.rule_id or act.actor_name)
-        last.pop(voter, None)
+        if act.kind in (*VOTES, *TAKEN_BACK):
+            last.pop(voter, None)
         if act.kind in VOTES:
             last[voter] = act
     # What was decided is the proposal: whoever approved the same one under another number has approved this one.

@@ -99,6 +99,15 @@ def test_the_same_click_twice_is_one_vote(asked, ada):
     assert Decision.objects.count() == 1
 
 
+def test_another_act_under_a_used_key_is_refused_by_name(asked, ada):
+    request = asked(Policy(needed=2))
+    decide(request.pk, by=ada, kind="approve", idempotency_key="k")
+    with pytest.raises(InvalidInput) as refused:
+        decide(request.pk, by=ada, kind="reject", comment="no", idempotency_key="k")
+    assert list(refused.value.errors) == ["idempotency_key"]
+    assert Decision.objects.count() == 1
+
+
 def test_a_later_vote_of_the_same_person_goes_before_their_earlier_one(asked, ada, grace, lin):
     request = asked(Policy(needed=2, reject_by="majority"))
     decide(request.pk, by=ada, kind="approve")
@@ -237,3 +246,29 @@ def test_whoever_stands_in_for_somebody_counts_for_their_group(asked, ada, grace
     vote = decide(request.pk, by=grace, kind="approve").decision
     assert vote.on_behalf_of == ada
     assert output(request)[1] == ["grace"]
+
+
+@pytest.mark.parametrize("kind", ["approve", "edit", "reject"])
+def test_accepting_a_decision_takes_at_most_twelve_queries(
+    asked, ada, django_assert_max_num_queries, kind, django_user_model
+):
+    request = asked(Policy(needed=2))
+    decide(request.pk, by=ada, kind="approve")
+    edited = {"order": "A-17", "amount": "7", "method": "card", "on": "2026-11-23"}
+    person = django_user_model.objects.create_user("fresh")
+    person.user_permissions.set(ada.user_permissions.all())
+    person = django_user_model.objects.get(pk=person.pk)
+    if kind == "edit":
+        # A version more is one query more; who is signed in has been looked up by the page.
+        person.has_perms(["recovery.decide_approvalrequest"])
+    # Of the transaction's own two, a test sees the savepoint.
+    with django_assert_max_num_queries(12 + 2):
+        decide(
+            request.pk,
+            by=person,
+            kind=kind,
+            proposal=edited if kind == "edit" else None,
+            comment="so",
+            seen_digest=request.digest,
+            idempotency_key="k",
+        )
