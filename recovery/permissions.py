@@ -6,7 +6,7 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.db.models import Q, QuerySet
 
-from recovery.models import ApprovalRequest, Delegation, RequestDecider
+from recovery.models import ApprovalRequest, Delegation
 from rh_agents.core.policy import Policy
 
 DECIDE = "recovery.decide_approvalrequest"
@@ -32,27 +32,16 @@ def say_of(user: Any, request: ApprovalRequest) -> Say:
         return Say("You are not among those who decide requests.")
     if request.requested_by_id == user.pk and not request.self_approval:
         return Say("You started this run, and the requester may not decide.")
-    if request.open_to_all:
-        return Say()
-    named = list(request.deciders.select_related("user", "group"))
-    if _is_named(user, named):
+    if request.open_to_all or request.deciders.naming(user).exists():
         return Say()
     for delegation in Delegation.objects.active().for_pipeline(request.pipeline).filter(taker=user):
         giver = delegation.giver
         is_requester = request.requested_by_id == giver.pk and not request.self_approval
-        if giver.is_active and not is_requester and giver.has_perm(DECIDE) and _is_named(giver, named):
+        may_decide = giver.is_active and not is_requester and giver.has_perm(DECIDE)
+        if may_decide and request.deciders.naming(giver).exists():
             return Say(on_behalf_of=giver)
-    who = ", ".join(str(one) for one in named) or "nobody who is known here"
+    who = ", ".join(str(one) for one in request.deciders.all()) or "nobody"
     return Say(f"The policy leaves this to {who}.")
-
-
-def _is_named(user: Any, named: list[RequestDecider]) -> bool:
-    if any(one.user_id == user.pk for one in named):
-        return True
-    wanted = {one.group_id for one in named if one.group_id is not None}
-    if wanted and user.groups.filter(pk__in=wanted).exists():
-        return True
-    return any(user.has_perm(one.permission) for one in named if one.permission)
 
 
 def policy_of(request: ApprovalRequest) -> Policy:

@@ -5,8 +5,8 @@ from typing import Any, Self
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import models
-from django.db.models import F, Q
-from django.db.models.functions import Now
+from django.db.models import F, Q, Value
+from django.db.models.functions import Coalesce, Now
 from pydantic import ValidationError as Invalid
 
 from recovery.models.approval import ApprovalRequest, Risk
@@ -14,9 +14,31 @@ from recovery.models.texts import PlainlyRefused
 from rh_agents.core.policy import Policy
 
 
+class RequestDeciderQuerySet(models.QuerySet["RequestDecider"]):
+    def naming(self, user: Any) -> Self:
+        """Those that let `user` decide themselves."""
+        named = Q(username=user.get_username()) | Q(group__in=user.groups.values("name"))
+        if user.is_superuser:
+            return self.filter(named | ~Q(permission=""))
+        return self.filter(named | Q(permission__in=user.get_all_permissions()))
+
+    def naming_somebody_for(self, user: Any) -> Self:
+        """Those that let somebody decide for whom `user` stands in, who did not start that run."""
+        givers = (
+            Delegation.objects.active()
+            .filter(taker=user, pipeline__in=("", models.OuterRef("request__pipeline")))
+            .exclude(giver=Coalesce(models.OuterRef("request__requested_by"), Value(0)))
+        )
+        return self.filter(
+            models.Exists(givers.filter(giver__username=models.OuterRef("username")))
+            | models.Exists(givers.filter(giver__groups__name=models.OuterRef("group")))
+        )
+
+
 class RequestDecider(PlainlyRefused):
     """One entry of who may decide a request that is not open to all: a person, the members of a group, or whoever has
-    a permission. `why`: the policy says so, it was escalated to them, or somebody delegated it."""
+    a permission; by name, because a group that a policy names may be made, or made anew, later. `why`: the policy says
+    so, it was escalated to them, or somebody delegated it."""
 
     class Why(models.TextChoices):
         POLICY = "policy", "By policy"
@@ -24,25 +46,25 @@ class RequestDecider(PlainlyRefused):
         DELEGATED = "delegated", "Delegated"
 
     request = models.ForeignKey(ApprovalRequest, on_delete=models.CASCADE, related_name="deciders")
-    user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.CASCADE, related_name="+"
-    )
-    group = models.ForeignKey("auth.Group", null=True, blank=True, on_delete=models.CASCADE, related_name="+")
+    username = models.CharField(max_length=150, blank=True)
+    group = models.CharField(max_length=150, blank=True)
     permission = models.CharField(max_length=200, blank=True)
     why = models.CharField(max_length=12, choices=Why, default=Why.POLICY)
+
+    objects = RequestDeciderQuerySet.as_manager()
 
     class Meta:
         constraints = [
             models.CheckConstraint(
                 name="decider_is_one_thing",
-                condition=Q(user__isnull=False, group__isnull=True, permission="")
-                | Q(user__isnull=True, group__isnull=False, permission="")
-                | (Q(user__isnull=True, group__isnull=True) & ~Q(permission="")),
+                condition=(~Q(username="") & Q(group="", permission=""))
+                | (~Q(group="") & Q(username="", permission=""))
+                | (~Q(permission="") & Q(username="", group="")),
             ),
         ]
 
     def __str__(self) -> str:
-        return str(self.user or self.group or self.permission)
+        return self.username or self.group or self.permission
 
 
 def check_rules(rules: Any) -> None:

@@ -6,8 +6,8 @@ from typing import Any, Self
 
 from django.conf import settings
 from django.db import models
-from django.db.models import F, Q, Value
-from django.db.models.functions import Coalesce, Now
+from django.db.models import F, Q
+from django.db.models.functions import Now
 
 from recovery.models.state import State, Tag
 from recovery.models.texts import PlainlyRefused
@@ -41,21 +41,11 @@ class ApprovalRequestQuerySet(models.QuerySet["ApprovalRequest"]):
             return self.none()
         deciders: Any = self.model._meta.get_field("deciders").related_model
         of_this = deciders.objects.filter(request=models.OuterRef("pk"))
-        named = Q(user=user) | Q(group__in=user.groups.values("pk"))
-        if user.is_superuser:
-            named |= ~Q(permission="")
-        else:
-            named |= Q(permission__in=user.get_all_permissions())
-        givers = (
-            user.delegations_taken.active()
-            .filter(pipeline__in=("", models.OuterRef("request__pipeline")))
-            .exclude(giver=Coalesce(models.OuterRef("request__requested_by"), Value(0)))
-        )
-        named |= Q(models.Exists(givers.filter(giver=models.OuterRef("user"))))
-        named |= Q(models.Exists(givers.filter(giver__groups=models.OuterRef("group"))))
         return self.open().filter(
             Q(requested_by__isnull=True) | ~Q(requested_by=user) | Q(self_approval=True),
-            Q(open_to_all=True) | models.Exists(of_this.filter(named)),
+            Q(open_to_all=True)
+            | models.Exists(of_this.naming(user))
+            | models.Exists(of_this.naming_somebody_for(user)),
         )
 
     def tagged(self, tag: str) -> Self:

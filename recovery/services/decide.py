@@ -240,15 +240,23 @@ def _by_system(request: ApprovalRequest, actor: Actor, act: Act) -> Outcome:
     """What nobody decided. The run need not be able to go on with it now: its job then says why it does not."""
     decision = _decision(request, actor, act, Say())
     if act.kind == "expire":
-        answer = expired_answer(request, question_of(request))
+        answer = expired_answer(request, _readable(request))
     else:
         answer = Answer(kind="cancel", comment=act.comment)
     answer = answer.model_copy(update={"decided_at": decision.created_at})
     resolution, resumption = settle(request, decision, answer)
     if resumption is None:
         deliver(request, answer)
-    _audit(decision, actor, f"{act.kind}ed" if act.kind == "cancel" else "expired", on_expire=request.on_expire)
+    _audit(decision, actor, {"expire": "expired", "cancel": "cancelled"}[act.kind], on_expire=request.on_expire)
     return Outcome(request, decision, resolution, resumption)
+
+
+def _readable(request: ApprovalRequest) -> Question | None:
+    """Time is up even where nobody here knows what was asked: the run's own process completes the answer."""
+    try:
+        return question_of(request)
+    except PipelineGone:
+        return None
 
 
 def _decision(request: ApprovalRequest, actor: Actor, act: Act, say: Say, payload: str = "") -> Decision:

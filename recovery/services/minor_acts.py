@@ -4,7 +4,6 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth.models import Group
 from django.utils import timezone
 
 from recovery.errors import InvalidInput
@@ -80,7 +79,7 @@ def _delegate(request: ApprovalRequest, actor: Actor, act: Act, decision: Decisi
         name = Actor.of(taker).name
         raise InvalidInput({"delegate_to": [f"{name} may not decide it, whoever hands it on."]}, WHAT)
     if why_not:
-        RequestDecider.objects.create(request=request, user=taker, why=RequestDecider.Why.DELEGATED)
+        RequestDecider.objects.create(request=request, username=taker.get_username(), why=RequestDecider.Why.DELEGATED)
     _hold(request, taker, decision)
 
 
@@ -96,9 +95,9 @@ def _escalate(request: ApprovalRequest, actor: Actor, act: Act, decision: Decisi
         raise InvalidInput({"kind": ["The policy names nobody that it could be escalated to."]}, WHAT)
     if request.escalated_at is not None:
         raise InvalidInput({"kind": ["It is escalated already."]}, WHAT)
-    groups = Group.objects.filter(name__in=policy.escalate_to)
     RequestDecider.objects.bulk_create(
-        RequestDecider(request=request, group=group, why=RequestDecider.Why.ESCALATED) for group in groups
+        RequestDecider(request=request, group=name, why=RequestDecider.Why.ESCALATED)
+        for name in sorted(policy.escalate_to)
     )
     request.escalate_at, request.escalated_at = None, decision.created_at
     request.save(update_fields=["escalate_at", "escalated_at"])

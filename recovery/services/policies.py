@@ -6,9 +6,9 @@ from datetime import timedelta
 from typing import Any
 
 from django.contrib.auth import get_user_model
-from django.contrib.auth.models import Group
 from django.db import transaction
 from django.db.models import Q
+from django.utils import timezone
 
 from recovery import pipelines
 from recovery.models import ApprovalRequest, PipelinePolicy, RequestDecider, State
@@ -112,8 +112,10 @@ def apply_policy(request: ApprovalRequest, policy: Policy, *, is_new: bool = Tru
         "escalate_at": policy.escalate_after_s,
         "remind_at": policy.remind_every_s,
     }
+    # A policy that comes later gives everybody its whole time.
+    since = request.opened_at if is_new else timezone.now()
     for name, after_s in from_opening.items():
-        moment = request.opened_at + timedelta(seconds=after_s) if after_s is not None else None
+        moment = since + timedelta(seconds=after_s) if after_s is not None else None
         known = getattr(request, name)
         is_past = name == "escalate_at" and request.escalated_at is not None
         if moment is not None and not is_past and (known is None or moment < known):
@@ -133,12 +135,9 @@ def save_deciders(request: ApprovalRequest, policy: Policy, *, is_new: bool = Tr
 
 
 def _entries(request: ApprovalRequest, policy: Policy) -> Iterable[RequestDecider]:
-    names = {*policy.groups, *policy.from_groups}
-    people = get_user_model()._default_manager.filter(username__in=policy.users) if policy.users else ()
-    groups = Group.objects.filter(name__in=names) if names else ()
     return [
-        *(RequestDecider(request=request, user=user) for user in people),
-        *(RequestDecider(request=request, group=group) for group in groups),
+        *(RequestDecider(request=request, username=name) for name in sorted(policy.users)),
+        *(RequestDecider(request=request, group=name) for name in sorted({*policy.groups, *policy.from_groups})),
         *([RequestDecider(request=request, permission=policy.permission)] if policy.permission else []),
     ]
 
@@ -165,7 +164,7 @@ def why_stuck(request: ApprovalRequest) -> str:
     if request.escalated_at is not None or request.deciders.exclude(why=RequestDecider.Why.POLICY).exists():
         more = request.deciders.exclude(why=RequestDecider.Why.POLICY)
         people = people | holders_of(DECIDE).filter(
-            Q(pk__in=more.values("user")) | Q(groups__in=more.exclude(group=None).values("group"))
+            Q(username__in=more.values("username")) | Q(groups__name__in=more.values("group"))
         )
     return why_cannot_be_met(policy, people.exclude(pk=without) if without is not None else people)
 

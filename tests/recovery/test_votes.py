@@ -248,21 +248,22 @@ def test_whoever_stands_in_for_somebody_counts_for_their_group(asked, ada, grace
     assert output(request)[1] == ["grace"]
 
 
-@pytest.mark.parametrize("kind", ["approve", "edit", "reject"])
+@pytest.mark.parametrize("kind", ["approve", "edit", "reject", "approve in groups"])
 def test_accepting_a_decision_takes_at_most_twelve_queries(
     asked, ada, django_assert_max_num_queries, kind, django_user_model
 ):
-    request = asked(Policy(needed=2))
-    decide(request.pk, by=ada, kind="approve")
+    is_in_groups, kind = kind == "approve in groups", kind.removesuffix(" in groups")
+    person = member(django_user_model.objects.create_user("fresh"), "ops")
+    request = asked(Policy(from_groups={"ops": 1, "legal": 1}) if is_in_groups else Policy(needed=2))
+    decide(request.pk, by=member(ada, "legal") if is_in_groups else ada, kind="approve")
     edited = {"order": "A-17", "amount": "7", "method": "card", "on": "2026-11-23"}
-    person = django_user_model.objects.create_user("fresh")
     person.user_permissions.set(ada.user_permissions.all())
     person = django_user_model.objects.get(pk=person.pk)
-    if kind == "edit":
-        # A version more is one query more; who is signed in has been looked up by the page.
+    if kind == "edit" or is_in_groups:
+        # These take one or two more; what the person may do at all has been looked up by the page.
         person.has_perms(["recovery.decide_approvalrequest"])
-    # Of the transaction's own two, a test sees the savepoint.
-    with django_assert_max_num_queries(12 + 2):
+    # Of the transaction's own two, a test sees the savepoint; a policy of groups asks once more who belongs to them.
+    with django_assert_max_num_queries(12 + 2 + is_in_groups):
         decide(
             request.pk,
             by=person,
