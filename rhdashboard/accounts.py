@@ -17,7 +17,11 @@ class Login(NamedTuple):
     purpose: str
 
 
-PURPOSES = {"reviewer": "decides requests", "admin": "everything, and /admin/"}
+PURPOSES = {
+    "reviewer": "decides requests",
+    "finance": "decides requests, those for Finance too",
+    "admin": "everything, and /admin/",
+}
 REVIEWERS_MAY = ("decide_approvalrequest", "start_state", "view_approvalrequest", "view_state")
 
 
@@ -31,10 +35,15 @@ def create_sample_accounts() -> None:
     reviewers.permissions.add(
         *Permission.objects.filter(content_type__app_label="recovery", codename__in=REVIEWERS_MAY)
     )
+    finance, _ = Group.objects.get_or_create(name="Finance")
     reviewer = User.objects.create_user(
         "reviewer", "reviewer@localhost", password, first_name="Robin", last_name="Reed"
     )
     reviewer.groups.add(reviewers)
+    treasurer = User.objects.create_user(
+        "finance", "finance@localhost", password, first_name="Fatima", last_name="Fink"
+    )
+    treasurer.groups.add(reviewers, finance)
     User.objects.create_superuser("admin", "admin@localhost", password, first_name="Alex", last_name="Admin")
 
 

@@ -79,7 +79,7 @@ def read_shape(path: Path) -> FileShape:
         raise CsvError(f"{path} cannot be read: {error.strerror}") from error
     delimiter = _delimiter(head)
     rows = _records(path, delimiter)
-    columns = next(rows, [])
+    _, columns = next(rows, (0, []))
     if not columns:
         raise CsvError(f"{path.name} is empty")
     if not all(name.strip() for name in columns):
@@ -114,9 +114,14 @@ def check_unchanged(shape: FileShape) -> None:
 
 def read_rows(shape: FileShape) -> Iterator[tuple[int, list[str]]]:
     """(number of the row from 1, its fields), in the order of the file."""
+    yield from enumerate((row for _, row in read_lines(shape)), start=1)
+
+
+def read_lines(shape: FileShape) -> Iterator[tuple[int, list[str]]]:
+    """(line of the file where the row ends, its fields), in the order of the file."""
     rows = _records(shape.path, shape.delimiter)
     next(rows, None)
-    yield from enumerate(rows, start=1)
+    yield from rows
 
 
 def profile(shape: FileShape, index: int) -> ColumnProfile:
@@ -221,8 +226,8 @@ def _outliers(name: str, numbers: list[tuple[int, str, Decimal]]) -> list[Outlie
     ]
 
 
-def _records(path: Path, delimiter: str) -> Iterator[list[str]]:
-    """Header and rows, all of the same number of fields; blank lines are none."""
+def _records(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Header and rows with the line where each ends, all of the same number of fields; blank lines are none."""
     width = None
     rows = None
     try:
@@ -236,7 +241,7 @@ def _records(path: Path, delimiter: str) -> Iterator[list[str]]:
                     raise CsvError(f"{path.name}, line {rows.line_num}: {len(row)} fields, the header has {width}")
                 if any("\0" in value for value in row):
                     raise CsvError(f"{path.name}, line {rows.line_num}: holds a NUL character")
-                yield row
+                yield rows.line_num, row
     except OSError as error:
         raise CsvError(f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:

@@ -52,7 +52,7 @@ def test_it_prints_a_login_that_works_and_ctrl_c_ends_every_process(dashboard):
     ready = next(place for place, line in enumerate(dashboard.lines) if "ready." in line)
     welcome = [place for place, line in enumerate(dashboard.lines) if line.startswith("run    | ")]
     assert ready < welcome[0] and welcome == list(range(welcome[0], len(dashboard.lines))), "something stands between"
-    for username in ("reviewer", "admin"):
+    for username in ("reviewer", "finance", "admin"):
         assert sign_in(dashboard.address, username, dashboard.password_of(username)) == dashboard.address
     assert len(dashboard.alive()) >= 6  # Three leashes and what they hold.
 

@@ -14,9 +14,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from recovery.models import AuditEntry
 from recovery.services.audit import as_dict
-
-# A spreadsheet takes text that begins so for a formula, and runs it.
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+from recovery.services.spreadsheet import harmless
 
 
 class Command(BaseCommand):
@@ -56,11 +54,7 @@ def _write_csv(file: Any, rows: Iterator[dict[str, Any]]) -> None:
         if writer is None:
             writer = csv.DictWriter(file, list(row))
             writer.writeheader()
-        writer.writerow({name: _harmless(value) for name, value in row.items()})
-
-
-def _harmless(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value
+        writer.writerow({name: harmless(value) for name, value in row.items()})
 
 
 @contextmanager

@@ -7,6 +7,9 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
+from recovery.demo.expenses.sample import PEOPLE
+from recovery.demo.expenses.sample import ROWS as EXPENSES
+from recovery.demo.expenses.sample import write_expenses
 from recovery.demo.git_history import HistoryError, read_commits
 from recovery.demo.orders import ROWS, write_orders
 from recovery.errors import UnknownPipeline
@@ -17,9 +20,12 @@ class Command(BaseCommand):
     help = "Start one run of each sample pipeline."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        orders = Path(settings.VAR_DIR) / "samples" / "orders.csv"
+        folder = Path(settings.VAR_DIR) / "samples"
+        orders, expenses = folder / "orders.csv", folder / "expenses.csv"
         if not orders.exists():
             write_orders(orders)
+        if not expenses.exists():
+            write_expenses(expenses)
         has_history = self._has_history()
         try:
             # All or none: `manage.py run` starts them once, and a half would never be made whole.
@@ -29,6 +35,13 @@ class Command(BaseCommand):
                     {"file": str(orders)},
                     description=f"Load {ROWS:,} sample orders",
                     tags=["sample", "orders"],
+                    channel="command",
+                )
+                start_run(
+                    "expense-batch",
+                    {"file": str(expenses)},
+                    description=f"Expenses of October: {EXPENSES} of {len(PEOPLE)} people",
+                    tags=["sample", "expenses"],
                     channel="command",
                 )
                 if has_history:

@@ -119,7 +119,10 @@ def _welcome(supervisor: Supervisor, address: str) -> None:
         f"  sign in as {login.username:<9} with the password {login.password}   ({login.purpose})"
         for login in known_logins()
     ]
-    hint = ["  Nobody decides about a run that they started: start runs as one of them, decide as the other."]
+    hint = [
+        "  Nobody decides about a run that they started: start runs as one of them, decide as another.",
+        "  A large payout of the expense sample takes two of them, a large expense one of Finance.",
+    ]
     supervisor.say(
         "",
         rule,
