@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 
-_MARKS = re.compile(r"[\\`*_\[\]<>|&]|^[#+=~-]")
+_MARKS = re.compile(r"[\\`*_\[\]<>|]|&(?=#?\w+;)|^[#+=~-]")
 
 
 def escaped(text: str) -> str:

@@ -29,13 +29,14 @@ class Checked(BaseModel):
 
 
 class Outcome(BaseModel):
-    """`paid` in euros; `decisions` say who decided what about it, in order."""
+    """`claimed` in `currency`, `paid` in euros; `decisions` say who decided what about it, in order."""
 
     line: int
     person: str
     spent_on: date
     merchant: str
-    claimed: str
+    claimed: Decimal
+    currency: str
     verdict: Verdict
     paid: Decimal
     category: Category

@@ -75,9 +75,19 @@ def as_markdown(report: BatchReport, outcomes: Sequence[Outcome], instructed: Se
 
 def paid_as_csv(outcomes: Iterable[Outcome], reference: str) -> str:
     return _as_csv(
-        ["person", "line", "merchant", "category", "claimed", "eur", "charged_to", "reference"],
+        ["person", "line", "merchant", "category", "claimed", "currency", "eur", "charged_to", "reference"],
         (
-            [one.person, one.line, one.merchant, one.category, one.claimed, one.paid, one.charged_to, reference]
+            [
+                one.person,
+                one.line,
+                one.merchant,
+                one.category,
+                one.claimed,
+                one.currency,
+                one.paid,
+                one.charged_to,
+                reference,
+            ]
             for one in outcomes
             if one.paid
         ),
@@ -126,4 +136,5 @@ def _paid_row(person: str, outcomes: Sequence[Outcome]) -> list[str]:
 def _asked_row(one: Outcome) -> list[str]:
     decided = "; ".join(escaped(words) for words in one.decisions)
     charged = f" ({escaped(one.charged_to)})" if one.charged_to else ""
-    return [str(one.line), escaped(one.person), escaped(one.merchant), one.claimed, money(one.paid) + charged, decided]
+    claimed = f"{money(one.claimed)} {one.currency}"
+    return [str(one.line), escaped(one.person), escaped(one.merchant), claimed, money(one.paid) + charged, decided]

@@ -7,9 +7,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
-from recovery.demo.expenses.sample import PEOPLE
-from recovery.demo.expenses.sample import ROWS as EXPENSES
-from recovery.demo.expenses.sample import write_expenses
+from recovery.demo.expenses import sample
 from recovery.demo.git_history import HistoryError, read_commits
 from recovery.demo.orders import ROWS, write_orders
 from recovery.errors import UnknownPipeline
@@ -25,7 +23,7 @@ class Command(BaseCommand):
         if not orders.exists():
             write_orders(orders)
         if not expenses.exists():
-            write_expenses(expenses)
+            sample.write_expenses(expenses)
         has_history = self._has_history()
         try:
             # All or none: `manage.py run` starts them once, and a half would never be made whole.
@@ -40,7 +38,7 @@ class Command(BaseCommand):
                 start_run(
                     "expense-batch",
                     {"file": str(expenses)},
-                    description=f"Expenses of October: {EXPENSES} of {len(PEOPLE)} people",
+                    description=f"Expenses of October: {sample.ROWS} of {len(sample.PEOPLE)} people",
                     tags=["sample", "expenses"],
                     channel="command",
                 )
