@@ -8,7 +8,7 @@ import pytest
 
 from recovery.demo.expenses.proposals import CostCentre, Project, RightCurrency
 from recovery.demo.expenses.sample import ROWS, write_expenses
-from rh_agents import Answer, ExecutionState, ExecutionStatus, StateStatus
+from rh_agents import Answer, ExecutionState, ExecutionStatus, Policy, StateStatus
 from tests.recovery.expense_runs import BATCH, HEADER, QUESTIONS, Walk, ledger, write_batch
 
 pytestmark = pytest.mark.django_db
@@ -172,6 +172,23 @@ def test_a_currency_that_is_unknown_too_is_asked_again(walk):
     run.decide(line_11=Answer(kind="respond", by=["ada"], response={"currency": "XYZ"}))
     assert run.open_keys.count("line-11-currency") == 1
     assert run.question("line-11-currency").message.startswith("**There is no rate for XYZ either.**")
+
+
+def test_the_next_question_proposes_what_the_one_before_it_left(walk):
+    run = walk(HEADER + "Ada,2026-10-10,meals,Café Sol,EUR,70.00,R-1,\n")
+    run.decide(line_2=edited(run, "line-2-limit", amount=Decimal("50.00")))
+    question = run.question("line-2-weekend")
+    assert (question.title, question.proposal.amount) == ("A meal on a Saturday: pay Ada 50.00 EUR?", Decimal("50.00"))
+    run.decide(line_2=APPROVE)
+    assert run.question("payout").proposal.total == Decimal("50.00")
+
+
+def test_finance_approves_what_is_large_even_where_it_belongs_to_a_trip(walk):
+    run = walk(
+        HEADER + "Ada,2026-10-12,travel,Air,EUR,1000.01,R,trip Rio\nAda,2026-10-12,travel,Air,EUR,1000.00,R,trip Rio\n"
+    )
+    policies = [run.question(key).policy for key in ("line-2-trip", "line-3-trip")]
+    assert policies == [Policy(from_groups={"Finance": 1}), None]
 
 
 def test_what_else_an_expense_runs_against_is_asked_once_its_currency_is_known(walk):

@@ -1,17 +1,18 @@
 """What the expense batch sample understands of what a reviewer writes when they send it back."""
 
 from decimal import Decimal
-from types import SimpleNamespace
 
 import pytest
 
 from recovery.demo.expenses.expense import Category
-from recovery.demo.expenses.instructions import NewCategory, NewRate, understood
+from recovery.demo.expenses.instructions import NewCategory, NewRate, new_categories, new_rates
 from recovery.demo.expenses.markdown import escaped, table
+from rh_agents.core.approvals import Instruction
 
 
 def told(*texts: str) -> list[NewCategory | NewRate]:
-    return understood([SimpleNamespace(text=text) for text in texts])
+    instructions = [Instruction(address="convert::tool_call", text=text) for text in texts]
+    return [*new_categories(instructions), *new_rates(instructions)]
 
 
 @pytest.mark.parametrize(
@@ -56,8 +57,12 @@ def test_anything_else_is_for_people(text):
 
 
 def test_several_lines_are_followed_in_the_order_in_which_they_were_written():
-    found = told("rate USD 0.95\ncategory: travel", "rate USD 0.96")
-    assert [one.text for one in found] == ["rate USD 0.95", "category: travel", "rate USD 0.96"]
+    assert told("rate USD 0.95\ncategory: travel", "rate SEK 0.1\nrate USD 0.96") == [
+        NewCategory(number=0, line=0, category=Category.TRAVEL),
+        NewRate(number=0, currency="USD", rate=Decimal("0.95")),
+        NewRate(number=1, currency="SEK", rate=Decimal("0.1")),
+        NewRate(number=1, currency="USD", rate=Decimal("0.96")),
+    ]
 
 
 @pytest.mark.parametrize(

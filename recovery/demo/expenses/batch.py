@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from recovery.demo.expenses import expense_file, payouts, questions, report, rules
 from recovery.demo.expenses.expense import Category, Expense, guess_category
-from recovery.demo.expenses.instructions import NewCategory, NewRate, instructions_of, understood
+from recovery.demo.expenses.instructions import new_categories, new_rates
 from recovery.demo.expenses.outcome import Checked, Outcome, Verdict, in_words
 from recovery.demo.expenses.payouts import Payment
 from recovery.demo.expenses.proposals import ClaimTotal, Payout
@@ -49,10 +49,16 @@ class ReadFile(BaseModel):
 
 
 class Done(BaseModel):
-    """The expenses after a step, and what it did because of an instruction: (the instruction's line, in words)."""
+    """The expenses after a step, and what it did because of an instruction: (which of them, in words)."""
 
     expenses: list[Expense]
-    instructed: list[tuple[str, str]]
+    instructed: list[tuple[int, str]]
+
+
+class Converted(Done):
+    """`rates` are those that were used."""
+
+    rates: dict[str, Decimal]
 
 
 @tool(name="read_file", output_model=ReadFile)
@@ -85,31 +91,35 @@ async def categorise(expenses: list[Expense], context: Any, state: ExecutionStat
         for one in expenses
     ]
     instructed = []
-    for told in understood(instructions_of(state)):
-        if isinstance(told, NewCategory):
-            lines = [
-                one.line
-                for one in sorted_ones
-                if one.line == told.line or (not told.line and one.category is Category.OTHER)
-            ]
-            instructed.append((told.text, f"{_lines(lines)} sorted under {told.category}"))
-            sorted_ones = [
-                one.model_copy(update={"category": told.category}) if one.line in lines else one for one in sorted_ones
-            ]
+    for told in new_categories(state.instructions):
+        lines = [
+            one.line
+            for one in sorted_ones
+            if one.line == told.line or (not told.line and one.category is Category.OTHER)
+        ]
+        instructed.append((told.number, f"{_lines(lines)} sorted under {told.category}"))
+        sorted_ones = [
+            one.model_copy(update={"category": told.category}) if one.line in lines else one for one in sorted_ones
+        ]
     return Done(expenses=sorted_ones, instructed=instructed)
 
 
-@tool(name="convert", output_model=Done)
-async def convert(expenses: list[Expense], rates: dict[str, Decimal], state: ExecutionState) -> Done:
+@tool(name="convert", output_model=Converted)
+async def convert(expenses: list[Expense], rates: dict[str, Decimal], state: ExecutionState) -> Converted:
     """Into euros, by the table of rates and what whoever sent the batch back says."""
-    changed = {one.currency: one for one in understood(instructions_of(state)) if isinstance(one, NewRate)}
-    rates = rates | {currency: told.rate for currency, told in changed.items()}
-    converted = [one.converted(rates[one.currency]) if one.currency in rates else one for one in expenses]
-    instructed = [
-        (told.text, f"{_lines([one.line for one in expenses if one.currency == currency])} converted at {told.rate}")
-        for currency, told in changed.items()
-    ]
-    return Done(expenses=converted, instructed=instructed)
+    told = new_rates(state.instructions)
+    last = {one.currency: one for one in told}
+    rates = rates | {currency: one.rate for currency, one in last.items()}
+    instructed = []
+    for one in told:
+        lines = [expense.line for expense in expenses if expense.currency == one.currency]
+        words = f"{_lines(lines)} converted at {one.rate}" if one is last[one.currency] else "another rate came later"
+        instructed.append((one.number, words))
+    return Converted(
+        expenses=[one.converted(rates[one.currency]) if one.currency in rates else one for one in expenses],
+        instructed=instructed,
+        rates=rates,
+    )
 
 
 @tool(name="make_claim", output_model=str)
@@ -190,13 +200,13 @@ async def pay_out(payout: Payout, context: tuple[str, list[Outcome]], state: Exe
 
 @tool(name="write_report", output_model=BatchReport)
 async def write_report(
-    outcomes: list[Outcome], context: tuple[str, str, str, list[tuple[str, str]]], state: ExecutionState
+    outcomes: list[Outcome], context: tuple[str, str, str, list[tuple[int, str]]], state: ExecutionState
 ) -> BatchReport:
     file_name, payout, reference, done = context
     found = report.summary(file_name, outcomes, payout)
     instructed = [
-        Instructed(by=one.by, text=one.text, done=[words for text, words in done if text in one.text])
-        for one in instructions_of(state)
+        Instructed(by=" and ".join(one.by), text=one.text, done=[words for told, words in done if told == number])
+        for number, one in enumerate(state.instructions)
     ]
     state.storage.set_artifact("report.md", report.as_markdown(found, outcomes, instructed))
     state.storage.set_artifact("paid.csv", report.paid_as_csv(outcomes, reference))
@@ -212,7 +222,7 @@ async def expense_batch(request: ExpenseBatchInput, state: ExecutionState) -> Ba
     sorted_ones = (await categorise(expenses, None, state)).result
     converted = (await convert(sorted_ones.expenses, rates, state)).result
     checked = (await check(converted.expenses, (file, request), state)).result
-    outcomes = (await review(checked, Batch(rates, file.read_at), state)).result
+    outcomes = (await review(checked, Batch(converted.rates, file.read_at), state)).result
     words, reference, outcomes = await _pay(outcomes, file, request, state)
     done = [*sorted_ones.instructed, *converted.instructed]
     return (await write_report(outcomes, (file.name, words, reference, done), state)).result

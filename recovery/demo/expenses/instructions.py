@@ -1,18 +1,19 @@
 """What a reviewer writes when they send a batch back: lines that a step understands, and others for people."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
+from contextlib import suppress
 from decimal import Decimal
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from recovery.demo.expenses.expense import Category
 from recovery.demo.expenses.expense_file import CURRENCY, as_rate
+from rh_agents.core.approvals import Instruction
 
 HOW = (
-    "Sent back, the batch understands lines such as `line 17 category: travel`, `category: travel` (for everything "
-    "that has no category yet) and `rate USD 0.95` (euros for one)."
+    "Sent back to the categories, the batch understands lines such as `line 17 category: travel` and "
+    "`category: travel` (for everything that has none yet); sent back to either step, `rate USD 0.95` (euros for one)."
 )
 
 _CATEGORY = re.compile(
@@ -22,45 +23,50 @@ _RATE = re.compile(rf"rate\s+(?P<currency>{CURRENCY})\s*[:=]?\s*(?P<rate>[0-9.]{
 
 
 class NewCategory(BaseModel):
-    """`line` is 0 where it is for all that have none yet; `text` is what was written."""
+    """For one line; for all that have none yet where `line` is 0. `number`: of the instruction that says so."""
 
     model_config = ConfigDict(frozen=True)
 
-    text: str
+    number: int
     line: int
     category: Category
 
 
 class NewRate(BaseModel):
+    """`rate` is what one of `currency` is worth in euros."""
+
     model_config = ConfigDict(frozen=True)
 
-    text: str
+    number: int
     currency: str
     rate: Decimal
 
 
-def instructions_of(state: Any) -> list[Any]:
-    return list(getattr(state, "instructions", []))
+def new_categories(instructions: Sequence[Instruction]) -> list[NewCategory]:
+    """What they say about categories, the oldest first."""
+    found = []
+    for number, line in _lines(instructions):
+        match = _CATEGORY.fullmatch(line)
+        if match and match["category"].lower() in tuple(Category):
+            category = Category(match["category"].lower())
+            found.append(NewCategory(number=number, line=int(match["line"] or 0), category=category))
+    return found
 
 
-def understood(instructions: Iterable[Any]) -> list[NewCategory | NewRate]:
-    """What the lines of `state.instructions` say that a step can follow, the oldest first."""
-    lines = [line.strip(" \t`-*.") for one in instructions for line in one.text.splitlines()]
-    return [found for line in lines if (found := _category_in(line) or _rate_in(line)) is not None]
+def new_rates(instructions: Sequence[Instruction]) -> list[NewRate]:
+    """What they say about rates, the oldest first: of one currency, the last counts."""
+    found = []
+    for number, line in _lines(instructions):
+        if match := _RATE.fullmatch(line):
+            with suppress(ValueError):
+                rate = as_rate(match["rate"])
+                found.append(NewRate(number=number, currency=match["currency"].upper(), rate=rate))
+    return found
 
 
-def _category_in(line: str) -> NewCategory | None:
-    found = _CATEGORY.fullmatch(line)
-    if found is None or found["category"].lower() not in tuple(Category):
-        return None
-    return NewCategory(text=line, line=int(found["line"] or 0), category=Category(found["category"].lower()))
-
-
-def _rate_in(line: str) -> NewRate | None:
-    found = _RATE.fullmatch(line)
-    if found is None:
-        return None
-    try:
-        return NewRate(text=line, currency=found["currency"].upper(), rate=as_rate(found["rate"]))
-    except ValueError:
-        return None
+def _lines(instructions: Sequence[Instruction]) -> list[tuple[int, str]]:
+    return [
+        (number, line.strip(" \t`-*."))
+        for number, instruction in enumerate(instructions)
+        for line in instruction.text.splitlines()
+    ]

@@ -23,8 +23,9 @@ BACK_TO = [
 ]
 
 
-def about(finding: Finding, checked: Checked, read_at: datetime) -> Question:
-    """The question about one finding. `read_at` is when the batch was read: due dates count from there."""
+def about(finding: Finding, checked: Checked, payable: Payable, read_at: datetime) -> Question:
+    """The question about one finding. `payable` is what would be paid as things stand; `read_at` is when the batch was
+    read: due dates count from there."""
     make = {
         Rule.DUPLICATE: _duplicate,
         Rule.TRIP: _trip,
@@ -32,7 +33,7 @@ def about(finding: Finding, checked: Checked, read_at: datetime) -> Question:
         Rule.LIMIT: _limit,
         Rule.WEEKEND: _weekend,
     }[finding.rule]
-    return make(finding, checked, read_at)
+    return make(finding.rule, checked, payable, read_at)
 
 
 def currency(checked: Checked, known: list[str], read_at: datetime, problem: str) -> Question:
@@ -71,28 +72,27 @@ def payout(proposal: Payout, two_people_above: Decimal, read_at: datetime, evide
     )
 
 
-def _limit(finding: Finding, checked: Checked, read_at: datetime) -> Question:
+def _limit(rule: Rule, checked: Checked, payable: Payable, read_at: datetime) -> Question:
     expense = checked.expense
-    is_for_finance = expense.in_euros > FINANCE_ABOVE
     return Question(
-        title=f"Pay {expense.person} {money(expense.in_euros)} EUR for {expense.merchant}?",
+        title=f"Pay {expense.person} {money(payable.amount)} EUR for {expense.merchant}?",
         message=_message(checked, "Pay all of it, a part of it, or nothing."),
-        proposal=payable(expense),
+        proposal=payable,
         action=PAY,
         editable={"amount", "category"},
         reason="over the limit",
-        risk="high" if is_for_finance else "medium",
+        risk="high" if expense.in_euros > FINANCE_ABOVE else "medium",
         due_at=read_at + timedelta(days=3),
         on_reject="feedback",
-        policy=Policy(from_groups={FINANCE: 1}) if is_for_finance else None,
-        **_of(finding.rule, checked),
+        policy=_with_finance(expense),
+        **_of(rule, checked),
     )
 
 
-def _receipt(finding: Finding, checked: Checked, read_at: datetime) -> Question:
+def _receipt(rule: Rule, checked: Checked, payable: Payable, read_at: datetime) -> Question:
     expense = checked.expense
     return Question(
-        title=f"Who pays {money(expense.in_euros)} EUR at {expense.merchant} that {expense.person} has no receipt for?",
+        title=f"Who pays {money(payable.amount)} EUR at {expense.merchant} that {expense.person} has no receipt for?",
         message=_message(checked, "Name the project and the cost centre, or reject it."),
         response_model=CostCentre,
         reason="no receipt",
@@ -104,16 +104,16 @@ def _receipt(finding: Finding, checked: Checked, read_at: datetime) -> Question:
             Choice(kind="reject", reasons=["Look for the receipt and hand it in again", "Not an expense of ours"]),
             Choice(kind="request_changes"),
         ],
-        **_of(finding.rule, checked),
+        **_of(rule, checked),
     )
 
 
-def _duplicate(finding: Finding, checked: Checked, read_at: datetime) -> Question:
+def _duplicate(rule: Rule, checked: Checked, payable: Payable, read_at: datetime) -> Question:
     expense = checked.expense
     return Question(
-        title=f"Pay {expense.person} {money(expense.in_euros)} EUR for {expense.merchant} twice?",
+        title=f"Pay {expense.person} {money(payable.amount)} EUR for {expense.merchant} twice?",
         message=_message(checked, "What is rejected is paid once, with the earlier line."),
-        proposal=payable(expense),
+        proposal=payable,
         action=PAY,
         editable=False,
         reason="duplicate",
@@ -125,16 +125,16 @@ def _duplicate(finding: Finding, checked: Checked, read_at: datetime) -> Questio
             Choice(kind="reject", label="One expense: pay it once", reasons=["The same expense, handed in twice"]),
             Choice(kind="request_changes"),
         ],
-        **_of(finding.rule, checked),
+        **_of(rule, checked),
     )
 
 
-def _weekend(finding: Finding, checked: Checked, read_at: datetime) -> Question:
+def _weekend(rule: Rule, checked: Checked, payable: Payable, read_at: datetime) -> Question:
     expense = checked.expense
     return Question(
-        title=f"A meal on a {expense.spent_on:%A}: pay {expense.person} {money(expense.in_euros)} EUR?",
+        title=f"A meal on a {expense.spent_on:%A}: pay {expense.person} {money(payable.amount)} EUR?",
         message=_message(checked, "If nobody decides within two days it is paid."),
-        proposal=payable(expense),
+        proposal=payable,
         action=PAY,
         editable={"amount"},
         reason="weekend",
@@ -142,29 +142,31 @@ def _weekend(finding: Finding, checked: Checked, read_at: datetime) -> Question:
         priority=-10,
         on_reject="feedback",
         policy=Policy(expires_after_s=2 * DAY_S, on_expire="approve", remind_every_s=DAY_S / 2),
-        **_of(finding.rule, checked),
+        **_of(rule, checked),
     )
 
 
-def _trip(finding: Finding, checked: Checked, read_at: datetime) -> Question:
+def _trip(rule: Rule, checked: Checked, payable: Payable, read_at: datetime) -> Question:
     expense = checked.expense
     return Question(
-        title=f"Trip to {expense.trip}: pay {expense.person} {money(expense.in_euros)} EUR for {expense.merchant}?",
+        title=f"Trip to {expense.trip}: pay {expense.person} {money(payable.amount)} EUR for {expense.merchant}?",
         message=_message(checked, "A trip is paid whole: to reject one part of it cancels the others."),
-        proposal=payable(expense),
+        proposal=payable,
         action=PAY,
         editable={"amount", "category"},
         reason="trip",
-        risk="medium",
+        risk="high" if expense.in_euros > FINANCE_ABOVE else "medium",
         due_at=read_at + timedelta(days=2),
         on_reject="feedback",
+        policy=_with_finance(expense),
         group=f"Trip of {expense.person} to {expense.trip}",
         group_policy="first_reject_cancels",
-        **_of(finding.rule, checked),
+        **_of(rule, checked),
     )
 
 
-def payable(expense: Expense) -> Payable:
+def in_full(expense: Expense) -> Payable:
+    """All that was claimed."""
     return Payable(
         person=expense.person,
         spent_on=expense.spent_on,
@@ -173,6 +175,10 @@ def payable(expense: Expense) -> Payable:
         amount=expense.in_euros,
         category=expense.category,
     )
+
+
+def _with_finance(expense: Expense) -> Policy | None:
+    return Policy(from_groups={FINANCE: 1}) if expense.in_euros > FINANCE_ABOVE else None
 
 
 def _of(rule: Rule, checked: Checked) -> dict[str, Any]:

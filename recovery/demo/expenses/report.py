@@ -124,7 +124,7 @@ def _sent_back(instructed: Sequence[Instructed]) -> str:
     lines = []
     for one in instructed:
         lines.append(f"- {escaped(one.by)}: {escaped(one.text)}\n")
-        lines += [f"    - {escaped(words)}\n" for words in one.done or ["nothing that a step understands"]]
+        lines += [f"    - {escaped(words)}\n" for words in one.done or ["no step from there on follows that"]]
     return "## Sent back with\n\n" + "".join(lines)
 
 

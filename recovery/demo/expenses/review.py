@@ -41,15 +41,15 @@ async def _decide(checked: Checked, batch: Batch, state: ExecutionState) -> Outc
         if known is None:
             return _refused(checked, said)
         checked = known
-    payable, charged_to = questions.payable(checked.expense), ""
+    payable, charged_to = questions.in_full(checked.expense), ""
     for finding in _to_ask_about(checked.findings):
-        answer = await state.ask(questions.about(finding, checked, batch.read_at))
+        answer = await state.ask(questions.about(finding, checked, payable, batch.read_at))
         said.append(_said(answer, payable))
         if not answer.approved:
             return _refused(checked, said)
         if answer.response is not None:
             charged_to = f"{answer.response.project}, {answer.response.cost_centre}"
-        if answer.edited:
+        if answer.proposal is not None:
             payable = answer.proposal
     return _outcome(checked, Verdict.APPROVED, payable, charged_to, said)
 
@@ -99,7 +99,7 @@ def _plain(value: Any) -> str:
 def _without_asking(checked: Checked) -> Outcome:
     if checked.paid_by:
         return _refused(checked, [f"paid before, by the run {checked.paid_by}"], Verdict.PAID_BEFORE)
-    return _outcome(checked, Verdict.FINE, questions.payable(checked.expense), "", [])
+    return _outcome(checked, Verdict.FINE, questions.in_full(checked.expense), "", [])
 
 
 def _refused(checked: Checked, said: list[str], verdict: Verdict = Verdict.REFUSED) -> Outcome:
