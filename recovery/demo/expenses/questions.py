@@ -190,7 +190,7 @@ def _of(rule: Rule, checked: Checked) -> dict[str, Any]:
     }
 
 
-def _message(checked: Checked, rule: str = "") -> str:
+def _message(checked: Checked, rule: str) -> str:
     """The line in words, what it runs against, and what the decision does."""
     expense = checked.expense
     euros = "" if expense.euros is None or expense.currency == BASE else f" ({money(expense.euros)} EUR)"
@@ -200,5 +200,5 @@ def _message(checked: Checked, rule: str = "") -> str:
     return (
         f"Line {expense.line}: {escaped(expense.person)} paid {money(expense.amount)} {expense.currency}{euros} at "
         f"{escaped(expense.merchant)} on {expense.spent_on} ({expense.category}, {receipt}).\n{note}{reasons}\n\n"
-        f"{rule} {HOW}"
+        f"{rule}\n\n{HOW}"
     )
