@@ -155,7 +155,8 @@ def _says_the_same(request: ApprovalRequest, decision: Decision, act: Act) -> bo
 
 
 def _accept(request: ApprovalRequest, actor: Actor, act: Act, say: Say, acts: Sequence[Decision]) -> Outcome:
-    if act.kind in SYSTEM_KINDS:
+    # To anybody else these are kinds that no request offers.
+    if act.kind in SYSTEM_KINDS and actor.kind == Decision.ActorKind.SYSTEM:
         return _by_system(request, actor, act)
     if _under_key(actor, act, acts) is not None:
         raise InvalidInput({"idempotency_key": ["It was given with another act on this request."]}, WHAT)

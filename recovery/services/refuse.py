@@ -24,8 +24,6 @@ def why_refused(
 ) -> Refused | None:
     if say.why_not and act.kind not in minor_acts.ANYBODYS:
         return NotAllowed(request, say.why_not)
-    if act.kind in SYSTEM_KINDS and actor.kind != Decision.ActorKind.SYSTEM:
-        return NotAllowed(request, f"Only the system itself makes a request {act.kind}.")
     if not request.is_open and act.kind != "comment":
         return AlreadyResolved(request, standing_resolution(request))
     if act.kind == "claim" and (reason := minor_acts.why_held(request, actor)):
