@@ -236,6 +236,7 @@ RECOVERY: dict[str, Any] = {
     "ARTIFACT_INLINE_BYTES": _count("ARTIFACT_INLINE_BYTES", 4_096),
     "ARTIFACT_GRACE_S": _seconds("ARTIFACT_GRACE_S", 3_600),
     "RESUME_MAX_ATTEMPTS": _count("RESUME_MAX_ATTEMPTS", 3),
+    "CLOCK_SETTLES_S": _seconds("CLOCK_SETTLES_S", 180),
     # The samples read files of this machine, so they are for trying things out on it: off where people run it for real.
     "SAMPLES": env.bool("RECOVERY_SAMPLES", default="DATABASE_URL" not in env.ENVIRON),
 }
