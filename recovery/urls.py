@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from recovery.views import artifacts, compare, inbox, pipelines, requests, state, states, steps
+from recovery.views import artifacts, compare, delegations, inbox, pipelines, requests, state, states, steps
 
 app_name = "recovery"
 
@@ -24,6 +24,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
         "states/<uuid:pk>/artifacts/<str:artifact_id>/download/", artifacts.download_artifact, name="artifact_download"
     ),
     path("states/<uuid:pk>/retry/", requests.retry_run, name="retry"),
+    path("delegations/", delegations.show_delegations, name="delegations"),
+    path("delegations/<int:pk>/revoke/", delegations.revoke_delegation, name="revoke_delegation"),
     path("compare/", compare.compare, name="compare"),
     path("pipelines/", pipelines.show_pipelines, name="pipelines"),
     path("pipelines/<path:name>/", pipelines.show_pipeline, name="pipeline"),

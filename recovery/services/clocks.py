@@ -18,9 +18,7 @@ class ClockWatch:
     A machine that slept looks like one whose clock was set forward: whoever had to decide could not either.
     """
 
-    def __init__(
-        self, wall: Callable[[], float] = time.time, monotonic: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, wall: Callable[[], float] = time.time, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._wall = wall
         self._monotonic = monotonic
         self._lock = threading.Lock()
