@@ -258,13 +258,31 @@ CELERY_TIMEZONE = TIME_ZONE
 CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_max": 0.2}
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "celerybeat-schedule")
 CELERY_BEAT_SCHEDULE = {
-    "sweep": {
-        "task": "recovery.sweep",
+    name: {
+        "task": f"recovery.{name}",
         "schedule": RECOVERY["SWEEP_S"],
-        # Sweeps that nobody could run are worthless afterwards, and must not pile up in the queue.
+        # Those that nobody could run are worthless afterwards, and must not pile up in the queue.
         "options": {"expires": 2 * RECOVERY["SWEEP_S"]},
-    },
+    }
+    for name in ("sweep", "attend")
 }
+
+# --- Mail
+
+
+def _site_url() -> str:
+    """Where this dashboard is, for the links in mails: the first host that has a name of its own."""
+    named = [host for host in ALLOWED_HOSTS if not host.startswith((".", "*")) and host not in _LOCAL_HOSTS]
+    if not named:
+        return f"http://127.0.0.1:{env.int('PORT', default=8000)}"
+    return f"{'https' if HTTPS else 'http'}://{named[0]}"
+
+
+SITE_URL = env.str("SITE_URL", default="") or _site_url()
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="rhdashboard@localhost")
+EMAIL_TIMEOUT = 20
+# EMAIL_BACKEND, EMAIL_HOST and the like. Nobody is told anything by mail unless a server is given.
+globals().update(env.email_url("EMAIL_URL", default="dummymail://"))
 
 # --- Logs
 

@@ -10,7 +10,16 @@ atexit.register(shutil.rmtree, _VAR_DIR, ignore_errors=True)
 
 # Set before the settings are read, and inherited by the processes that a test starts: they share artifacts and key.
 os.environ["RHDASHBOARD_VAR_DIR"] = _VAR_DIR
-for _name in ("ALLOWED_HOSTS", "CELERY_BROKER_URL", "DATABASE_URL", "DEBUG", "HTTPS", "SECRET_KEY"):
+for _name in (
+    "ALLOWED_HOSTS",
+    "CELERY_BROKER_URL",
+    "DATABASE_URL",
+    "DEBUG",
+    "EMAIL_URL",
+    "HTTPS",
+    "SECRET_KEY",
+    "SITE_URL",
+):
     os.environ.pop(_name, None)
 
 from rhdashboard.settings import *  # noqa: E402
@@ -31,8 +40,9 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {}
 CELERY_TASK_ALWAYS_EAGER = False
 
 # Many runs live inside of a test's own transaction, where the heartbeat sees no lease to renew: it would call it lost.
-# And what is decided is carried out at once, but where undoing it is what a test is about.
-RECOVERY = {**RECOVERY, "LEASE_S": 600.0, "HEARTBEAT_S": 200.0, "UNDO_WINDOW_S": 0.0}
+# And what is decided is carried out at once, but where undoing it is what a test is about. Tests travel in time, which
+# looks like a clock that is set forward.
+RECOVERY = {**RECOVERY, "LEASE_S": 600.0, "HEARTBEAT_S": 200.0, "UNDO_WINDOW_S": 0.0, "CLOCK_SETTLES_S": 0.0}
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}

@@ -41,10 +41,7 @@ def record(
 ) -> AuditEntry:
     """Append one entry; `by` is a user or an `Actor`. Call it last in the transaction: it locks the end of the chain
     until the commit."""
-    tail = AuditTail.objects.select_for_update().filter(pk=1).first()
-    if tail is None:
-        AuditTail.objects.bulk_create([AuditTail(pk=1)], ignore_conflicts=True)
-        tail = AuditTail.objects.select_for_update().get(pk=1)
+    tail = hold()
     entry = AuditEntry(
         number=tail.number + 1,
         at=timezone.now(),
@@ -62,6 +59,15 @@ def record(
     tail.number, tail.hash = entry.number, entry.hash
     tail.save(update_fields=["number", "hash"])
     return entry
+
+
+def hold() -> AuditTail:
+    """Lock the end of the chain until the commit: early, where two transactions would else wait for each other."""
+    tail = AuditTail.objects.select_for_update().filter(pk=1).first()
+    if tail is not None:
+        return tail
+    AuditTail.objects.bulk_create([AuditTail(pk=1)], ignore_conflicts=True)
+    return AuditTail.objects.select_for_update().get(pk=1)
 
 
 def hash_of(entry: AuditEntry) -> str:

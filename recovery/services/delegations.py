@@ -13,9 +13,9 @@ from recovery import pipelines
 from recovery.errors import InvalidInput, RecoveryError
 from recovery.models import Delegation
 from recovery.models.access import DelegationQuerySet
-from recovery.services import audit
+from recovery.permissions import DECIDE, holders_of
+from recovery.services import audit, notify
 
-DECIDE = "recovery.decide_approvalrequest"
 REVOKE_ALL = "recovery.change_delegation"
 LONGEST = timedelta(days=366)
 LONGEST_REASON = 500
@@ -59,6 +59,7 @@ def give(
         if known := Delegation.objects.filter(**about, revoked_at__isnull=True).first():
             return known
         delegation = Delegation.objects.create(**about, reason=reason, created_by=by or giver)
+        notify.tell_of_handing_over(delegation)
         _record("delegation_given", delegation, by or giver, channel)
     return delegation
 
@@ -91,8 +92,7 @@ def of(user: Any) -> DelegationQuerySet:
 
 def takers_for(giver: Any) -> Any:
     """The people to whom somebody could hand over."""
-    people = get_user_model()._default_manager.with_perm(DECIDE, backend="django.contrib.auth.backends.ModelBackend")
-    return people.exclude(pk=giver.pk).order_by("first_name", "last_name", "username")
+    return holders_of(DECIDE).exclude(pk=giver.pk).order_by("first_name", "last_name", "username")
 
 
 def _errors(

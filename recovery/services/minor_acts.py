@@ -9,6 +9,7 @@ from django.utils import timezone
 from recovery.errors import InvalidInput
 from recovery.models import ApprovalRequest, Decision, RequestDecider
 from recovery.permissions import policy_of, say_of
+from recovery.services import notify
 from recovery.services.actors import Actor
 from recovery.services.answers import WHAT, Act
 from recovery.services.votes import accepted_acts, votes_of
@@ -81,6 +82,7 @@ def _delegate(request: ApprovalRequest, actor: Actor, act: Act, decision: Decisi
     if why_not:
         RequestDecider.objects.create(request=request, username=taker.get_username(), why=RequestDecider.Why.DELEGATED)
     _hold(request, taker, decision)
+    notify.tell_of_handing_on(request, taker)
 
 
 def _could_be_named(user: Any, request: ApprovalRequest) -> bool:
@@ -101,6 +103,7 @@ def _escalate(request: ApprovalRequest, actor: Actor, act: Act, decision: Decisi
     )
     request.escalate_at, request.escalated_at = None, decision.created_at
     request.save(update_fields=["escalate_at", "escalated_at"])
+    notify.tell_of_escalation(request)
 
 
 def _withdraw(request: ApprovalRequest, actor: Actor, act: Act, decision: Decision) -> None:

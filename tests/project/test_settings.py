@@ -155,7 +155,37 @@ def test_the_environment_overrides_a_setting_of_the_product(tmp_path, name, text
     assert recovery[name] == value
 
 
-def test_the_sweep_runs_as_often_as_the_product_says(tmp_path):
+def test_what_the_beat_does_runs_as_often_as_the_product_says(tmp_path):
     [schedule] = settings(tmp_path, "CELERY_BEAT_SCHEDULE", RECOVERY_SWEEP_S="2")
 
-    assert schedule == {"sweep": {"task": "recovery.sweep", "schedule": 2.0, "options": {"expires": 4.0}}}
+    assert schedule == {
+        "sweep": {"task": "recovery.sweep", "schedule": 2.0, "options": {"expires": 4.0}},
+        "attend": {"task": "recovery.attend", "schedule": 2.0, "options": {"expires": 4.0}},
+    }
+
+
+def test_nobody_is_told_by_mail_unless_a_server_is_given(tmp_path):
+    names = ("EMAIL_BACKEND", "EMAIL_HOST", "EMAIL_PORT", "EMAIL_HOST_PASSWORD")
+
+    assert settings(tmp_path, "EMAIL_BACKEND") == ["django.core.mail.backends.dummy.EmailBackend"]
+    assert settings(tmp_path, *names, EMAIL_URL="smtp+tls://me:p%40ss@mail.example.com:587") == [
+        "django.core.mail.backends.smtp.EmailBackend",
+        "mail.example.com",
+        587,
+        "p@ss",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("environment", "url"),
+    [
+        ({}, "http://127.0.0.1:8000"),
+        ({"PORT": "9000"}, "http://127.0.0.1:9000"),
+        (PRODUCTION, "https://approvals.example.com"),
+        (PRODUCTION | {"HTTPS": "off"}, "http://approvals.example.com"),
+        (PRODUCTION | {"ALLOWED_HOSTS": "localhost,.example.com,a.example.com"}, "https://a.example.com"),
+        (PRODUCTION | {"SITE_URL": "https://example.com/approvals"}, "https://example.com/approvals"),
+    ],
+)
+def test_the_links_of_mails_lead_to_the_host_that_is_named(tmp_path, environment, url):
+    assert settings(tmp_path, "SITE_URL", **environment) == [url]

@@ -8,6 +8,7 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
 
+from recovery import tasks
 from recovery.models import ApprovalRequest, State
 from recovery.services.start_run import start_run
 from recovery.services.work import work_on_state
@@ -30,6 +31,14 @@ def make_user(db: Any) -> Callable[..., Any]:
         return user
 
     return make
+
+
+@pytest.fixture
+def tasks_at_once() -> Iterator[None]:
+    """What is handed to the broker is done at once, by whoever hands it over."""
+    before, tasks.tell.app.conf.task_always_eager = tasks.tell.app.conf.task_always_eager, True
+    yield
+    tasks.tell.app.conf.task_always_eager = before
 
 
 @pytest.fixture

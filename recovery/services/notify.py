@@ -1,0 +1,214 @@
+"""Telling people by e-mail that something waits for them. A mail decides nothing: its link opens the page."""
+
+import logging
+import uuid
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core import mail
+from django.db.models import Q, QuerySet
+from django.urls import reverse
+from django.utils import timezone
+
+from recovery import dispatch, pipelines
+from recovery.models import ApprovalRequest, Delegation, RequestDecider
+from recovery.permissions import DECIDE, holders_of, why_not_decide
+from recovery.rendering.plain import shortened, visible
+from recovery.services.votes import standing_of
+
+logger = logging.getLogger(__name__)
+
+PEOPLE_AT_MOST = 48
+LONGEST_SUBJECT = 150
+_NO_MAIL = "django.core.mail.backends.dummy.EmailBackend"
+# Marks of direction that no page has to show, but that may turn a line of a mail around.
+_MARKS = {0x200E: None, 0x200F: None, 0x061C: None}
+
+REMINDER, ESCALATION, HANDED_ON, HANDED_OVER = "reminder", "escalation", "handed_on", "handed_over"
+_SUBJECTS = {
+    REMINDER: "Still waits for a decision",
+    ESCALATION: "Escalated to you",
+    HANDED_ON: "Handed on to you",
+}
+_OPENINGS = {
+    REMINDER: "this still waits for a decision, and you are one of those who may make it.",
+    ESCALATION: "nobody has decided this in time, and now you may as well.",
+    HANDED_ON: "somebody has handed this on to you, so that you decide it.",
+}
+_ON_EXPIRE = {"reject": "counts as rejected", "approve": "counts as approved", "cancel": "is cancelled"}
+
+
+def is_on() -> bool:
+    return bool(settings.EMAIL_BACKEND != _NO_MAIL)
+
+
+# ---- Who is told what, after the commit ----
+
+
+def remind(request: ApprovalRequest) -> None:
+    """Everybody who may decide it and has not."""
+    _tell(REMINDER, request.pk)
+
+
+def tell_of_escalation(request: ApprovalRequest) -> None:
+    """Those who may decide it since it was escalated."""
+    _tell(ESCALATION, request.pk)
+
+
+def tell_of_handing_on(request: ApprovalRequest, person: Any) -> None:
+    """Whoever one request was handed on to."""
+    _tell(HANDED_ON, request.pk, [person.pk])
+
+
+def tell_of_handing_over(delegation: Delegation) -> None:
+    """Whoever decides for somebody else for a time."""
+    _tell(HANDED_OVER, delegation.pk, [delegation.taker_id])
+
+
+def _tell(about: str, pk: Any, people: Sequence[Any] = ()) -> None:
+    if is_on():
+        dispatch.tell(about, pk, people)
+
+
+# ---- Sending, in a worker ----
+
+
+def send(about: str, pk: str, people: Sequence[Any] = ()) -> list[Any]:
+    """Send the mails: to `people`, or to all whom it concerns. The ids of those who could not be reached now.
+
+    What is decided or over by now is told to nobody.
+    """
+    mails = list(_of_delegation(int(pk)) if about == HANDED_OVER else _of_request(about, uuid.UUID(pk), people))
+    if not mails:
+        return []
+    connection = mail.get_connection()
+    try:
+        connection.open()
+    except OSError as error:
+        logger.warning("the mail server cannot be reached: %s", error)
+        return [person.pk for person, _ in mails]
+    try:
+        return [person.pk for person, message in mails if not _is_taken(connection, person, message)]
+    finally:
+        connection.close()
+
+
+def _is_taken(connection: Any, person: Any, message: mail.EmailMessage) -> bool:
+    """Whether the matter is over: the server took the mail, or nobody ever could send it."""
+    message.connection = connection
+    try:
+        message.send()
+    except OSError as error:
+        logger.warning("the mail server did not take a mail to %s: %s", person, error)
+        return False
+    except ValueError as error:
+        logger.warning("no mail can be sent to %s: %s", person, error)
+    return True
+
+
+def _of_request(about: str, pk: uuid.UUID, people: Sequence[Any]) -> Iterator[tuple[Any, mail.EmailMessage]]:
+    request = ApprovalRequest.objects.open().filter(pk=pk).first()
+    if request is None:
+        return
+    for person in _told(request, about, people):
+        lines = [_OPENINGS[about], "", f"    {_line(request.title)}", "", *_facts(request)]
+        subject = f"{_SUBJECTS[about]}: {_line(request.title)}"
+        yield person, _mail(person, subject, lines, reverse("recovery:request", args=[request.pk]))
+
+
+def _of_delegation(pk: int) -> Iterator[tuple[Any, mail.EmailMessage]]:
+    delegation = Delegation.objects.filter(pk=pk, revoked_at__isnull=True).select_related("giver", "taker").first()
+    if delegation is None or not delegation.taker.email:
+        return
+    giver = _name(delegation.giver)
+    lines = [
+        f"{giver} has handed over to you: you may decide what {giver} may decide",
+        f"of {_pipeline(delegation.pipeline) or 'all pipelines'},",
+        f"from {_moment(delegation.starts_at)} to {_moment(delegation.ends_at)}.",
+    ]
+    if delegation.reason:
+        lines += ["", f"    {_line(delegation.reason)}"]
+    yield (
+        delegation.taker,
+        _mail(delegation.taker, f"{giver} has handed over to you", lines, reverse("recovery:delegations")),
+    )
+
+
+def _told(request: ApprovalRequest, about: str, people: Sequence[Any]) -> list[Any]:
+    """Those of them who have an address and may decide, never the one who started the run."""
+    found = get_user_model()._default_manager.filter(pk__in=people) if people else _candidates(request, about)
+    found = found.exclude(email="")
+    if about == REMINDER:
+        found = found.exclude(pk__in=[vote.actor_id for vote in standing_of(request).counted if vote.actor_id])
+    # A few more than are told: of some only the people themselves say that they may not.
+    some = found.distinct().order_by("pk")[: 2 * PEOPLE_AT_MOST]
+    may = (one for one in some if one.pk != request.requested_by_id and not why_not_decide(one, request))
+    return list(may)[:PEOPLE_AT_MOST]
+
+
+def _candidates(request: ApprovalRequest, about: str) -> QuerySet[Any]:
+    people = holders_of(DECIDE)
+    deciders = RequestDecider.objects.filter(request=request)
+    if about == ESCALATION:
+        deciders = deciders.filter(why=RequestDecider.Why.ESCALATED)
+    elif request.open_to_all:
+        return people
+    named = Q(pk__in=deciders.values("user")) | Q(groups__in=deciders.values("group"))
+    for permission in deciders.exclude(permission="").values_list("permission", flat=True):
+        named |= Q(pk__in=holders_of(permission).values("pk"))
+    givers = get_user_model()._default_manager.filter(named).values("pk")
+    takers = Delegation.objects.active().for_pipeline(request.pipeline).filter(giver__in=givers).values("taker")
+    return people.filter(Q(pk__in=givers) | Q(pk__in=takers))
+
+
+# ---- What a mail says ----
+
+
+def _mail(person: Any, subject: str, lines: Sequence[str], path: str) -> mail.EmailMessage:
+    body = [
+        f"Hello {_name(person)},",
+        "",
+        *lines,
+        "",
+        f"{settings.SITE_URL.rstrip('/')}{path}",
+        "",
+        "The link opens the page, and you are asked to sign in. Nothing in this mail decides anything.",
+        "",
+    ]
+    return mail.EmailMessage(
+        shortened(subject, LONGEST_SUBJECT),
+        "\n".join(body),
+        to=[person.email],
+        headers={"Auto-Submitted": "auto-generated"},
+    )
+
+
+def _facts(request: ApprovalRequest) -> Iterator[str]:
+    if request.pipeline:
+        yield f"Pipeline: {_pipeline(request.pipeline)}"
+    yield f"Risk: {request.get_risk_display().lower()}"
+    yield f"Waits since: {_moment(request.opened_at)}"
+    if request.due_at:
+        yield f"Due: {_moment(request.due_at)}"
+    if request.expires_at:
+        yield f"Expires: {_moment(request.expires_at)}; if nobody decides, it {_ON_EXPIRE[request.on_expire]}"
+
+
+def _pipeline(name: str) -> str:
+    known = pipelines.find(name)
+    return _line(known.title if known else name)
+
+
+def _name(person: Any) -> str:
+    return _line(person.get_full_name() or person.get_username())
+
+
+def _line(text: str) -> str:
+    """Text of unknown origin in one line, with nothing in it that hides or turns around what stands beside it."""
+    return visible(" ".join(text.split())).translate(_MARKS)
+
+
+def _moment(when: Any) -> str:
+    return f"{timezone.localtime(when):%Y-%m-%d %H:%M %Z}"
