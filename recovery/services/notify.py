@@ -155,7 +155,7 @@ def _candidates(request: ApprovalRequest, about: str) -> QuerySet[Any]:
         deciders = deciders.filter(why=RequestDecider.Why.ESCALATED)
     elif request.open_to_all:
         return people
-    named = Q(pk__in=deciders.values("user")) | Q(groups__in=deciders.values("group"))
+    named = Q(username__in=deciders.values("username")) | Q(groups__name__in=deciders.values("group"))
     for permission in deciders.exclude(permission="").values_list("permission", flat=True):
         named |= Q(pk__in=holders_of(permission).values("pk"))
     givers = get_user_model()._default_manager.filter(named).values("pk")

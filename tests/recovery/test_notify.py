@@ -103,7 +103,7 @@ def test_of_an_escalation_the_new_people_are_told_and_not_the_old_ones(people):
 def test_whoever_a_request_was_handed_on_to_is_told_if_they_may_decide_it(people):
     request = ask(Policy(users={"ada"}))
     assert told(notify.HANDED_ON, request, [people["lin"].pk]) == []
-    RequestDecider.objects.create(request=request, user=people["lin"], why=RequestDecider.Why.DELEGATED)
+    RequestDecider.objects.create(request=request, username="lin", why=RequestDecider.Why.DELEGATED)
     assert told(notify.HANDED_ON, request, [people["lin"].pk]) == ["lin"]
 
 
