@@ -13,6 +13,12 @@ RecoveryError
 │   └── StaleProposal    412: the proposal changed while they looked
 ├── NotASide             a side of a comparison that names no state or checkpoint
 ├── StateHeld            a state that a worker holds cannot be deleted now
+├── NotPermitted         403: this person may not act on runs; nothing was written
+├── NotActedOn           409: an act on a run that does not fit how it stands; nothing was written
+│   ├── NotRetryable     there is nothing to try again
+│   ├── NotCancellable   it is over, or a worker is at it
+│   ├── NotStuck         there is no failure to be dismissed
+│   └── OtherVersion     the pipeline is another version than the one that was accepted
 ├── PipelineGone         the run's pipeline is no longer registered
 ├── DigestMismatch       what would run is not what was decided
 ├── WorkerDied           the worker of a run ended without a word, as often as it is tried
@@ -138,6 +144,47 @@ class StateHeld(RecoveryError):
         verb = "is held by a worker" if len(states) == 1 else "are held by workers"
         went = f"{deleted} went before" if deleted else "nothing was deleted"
         super().__init__(f"{names} {verb}; {went}. Try again when the run pauses or ends.")
+
+
+class NotPermitted(RecoveryError, PermissionError):
+    """This person may not act on runs."""
+
+
+class NotActedOn(RecoveryError):
+    """An act on a run that does not fit how the run stands by now; the message says why."""
+
+    code = "not_acted_on"
+
+
+class NotRetryable(NotActedOn):
+    """There is nothing to try again."""
+
+    code = "not_retryable"
+
+
+class NotCancellable(NotActedOn):
+    """The run is over, or a worker is at it."""
+
+    code = "not_cancellable"
+
+
+class NotStuck(NotActedOn):
+    """There is no failure to be dismissed."""
+
+    code = "not_stuck"
+
+
+class OtherVersion(NotActedOn):
+    """The run may go on with the version that somebody saw, but the pipeline is at `current` by now."""
+
+    code = "other_version"
+
+    def __init__(self, pipeline: str, seen: str, current: str) -> None:
+        self.seen = seen
+        self.current = current
+        super().__init__(
+            f"The pipeline {pipeline} is version {current} by now, and not {seen}. Look again before the run goes on."
+        )
 
 
 class PipelineGone(RecoveryError):

@@ -14,18 +14,20 @@ from recovery.errors import (
     AlreadyResolved,
     Held,
     InvalidInput,
+    NotActedOn,
     NotAllowed,
     NotASide,
+    NotPermitted,
     NotUndoable,
     NotWaiting,
     OneByOne,
+    OtherVersion,
     PipelineGone,
     RecoveryError,
     Refused,
     StaleProposal,
     UnknownPipeline,
 )
-from recovery.services.retry import NotRetryable
 
 Said = tuple[int, dict[str, Any]]
 # The parts of a request; everybody knows which of them a field is in.
@@ -125,8 +127,12 @@ def _pipeline_gone(error: PipelineGone) -> Said:
     return _said(HTTPStatus.CONFLICT, "pipeline_gone", str(error))
 
 
-def _not_retryable(error: NotRetryable) -> Said:
-    return _said(HTTPStatus.CONFLICT, "not_retryable", str(error))
+def _not_acted_on(error: NotActedOn) -> Said:
+    return _said(HTTPStatus.CONFLICT, error.code, str(error))
+
+
+def _other_version(error: OtherVersion) -> Said:
+    return _said(HTTPStatus.CONFLICT, error.code, str(error), seen=error.seen, current=error.current)
 
 
 def said_of(error: RecoveryError) -> dict[str, Any]:
@@ -156,5 +162,7 @@ _ANSWERS: dict[type[Exception], Callable[[Any], Said]] = {
     NotUndoable: _refused,
     StaleProposal: _stale,
     PipelineGone: _pipeline_gone,
-    NotRetryable: _not_retryable,
+    NotPermitted: _not_allowed,
+    NotActedOn: _not_acted_on,
+    OtherVersion: _other_version,
 }

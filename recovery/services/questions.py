@@ -104,17 +104,20 @@ def why_not_waiting(request: ApprovalRequest) -> str:
     return "A program of its own runs this, and it does not ask this any more."
 
 
+def other_version(state: State) -> str:
+    """The version that the run's pipeline has now, "" if that is the one which the run goes by, or if there is none."""
+    pipeline = pipelines.find(state.pipeline) if is_ours(state) else None
+    return pipeline.version if pipeline and pipeline.version != state.pipeline_version else ""
+
+
 def why_cannot_go_on(state: State) -> str:
     """Why a worker could not take this run on as things are, "" if it could."""
-    if not is_ours(state):
-        return ""
-    pipeline = pipelines.find(state.pipeline)
-    if pipeline is None:
+    if is_ours(state) and pipelines.find(state.pipeline) is None:
         return f"The pipeline {state.pipeline} is not installed any more. The run stays as it is until it is back."
-    if pipeline.version != state.pipeline_version:
+    if version := other_version(state):
         return (
-            f"The pipeline {state.pipeline} is now version {pipeline.version}, "
-            f"this run needs {state.pipeline_version}. The run stays as it is."
+            f"The pipeline {state.pipeline} is now version {version}, this run began with version "
+            f"{state.pipeline_version}. It stays as it is until somebody lets it go on with version {version}."
         )
     return ""
 

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from recovery.demo import tables
 from recovery.demo.csv_file import ColumnType
-from recovery.errors import AlreadyResolved, InvalidInput, Refused, StaleProposal
+from recovery.errors import AlreadyResolved, InvalidInput, NotRetryable, Refused, StaleProposal
 from recovery.models import (
     ApprovalRequest,
     AuditEntry,
@@ -29,7 +29,7 @@ from recovery.services import audit
 from recovery.services.decide import Outcome, decide
 from recovery.services.lease import claim
 from recovery.services.questions import current_version, proposal_of
-from recovery.services.retry import NotRetryable, retry
+from recovery.services.retry import retry
 from recovery.services.start_run import start_run
 from recovery.services.sweep import sweep
 from recovery.services.work import work_on_state

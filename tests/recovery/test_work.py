@@ -5,12 +5,12 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from recovery.errors import InvalidInput, UnknownPipeline
+from recovery.errors import InvalidInput, NotPermitted, NotRetryable, UnknownPipeline
 from recovery.models import Event, Resumption, State
 from recovery.pipelines import pipeline
 from recovery.services.decide import decide
 from recovery.services.lease import claim
-from recovery.services.retry import NotRetryable, retry
+from recovery.services.retry import retry
 from recovery.services.start_run import start_run
 from recovery.services.sweep import sweep
 from recovery.services.work import work_on_state
@@ -116,7 +116,7 @@ def test_a_run_that_did_not_fail_cannot_be_retried(run_until_it_waits, ada, make
     with pytest.raises(NotRetryable, match="Nothing failed here"):
         retry(state.pk, by=ada)
     failed = run_until_it_waits("test-failing")
-    with pytest.raises(NotRetryable, match="not among those who start runs"):
+    with pytest.raises(NotPermitted, match="not among those who start runs"):
         retry(failed.pk, by=make_user("bob", starts=False))
 
 

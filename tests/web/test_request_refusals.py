@@ -130,7 +130,7 @@ def test_a_run_whose_pipeline_is_gone_says_so_and_the_request_stays(refund, ada_
 
 def test_a_run_whose_pipeline_has_another_version_says_which(refund, ada_at):
     State.objects.filter(pk=refund.state_id).update(pipeline_version="14")
-    assert "is now version 1, this run needs 14" in notices(look(ada_at, refund))[0]
+    assert "is now version 1, this run began with version 14" in notices(look(ada_at, refund))[0]
 
 
 def test_a_program_of_its_own_that_does_not_wait_says_so_and_the_request_stays(refund, ada_at):
