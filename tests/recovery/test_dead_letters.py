@@ -19,6 +19,7 @@ from recovery.services.retry import retry
 from tests.recovery.conftest import only_request, work
 from tests.recovery.sample_pipelines import calls
 from tests.recovery.stuck_runs import NOON, job_of, stuck
+from tests.recovery.test_undo_and_back import drafted  # noqa: F401  registers its pipeline
 
 pytestmark = pytest.mark.django_db
 
@@ -188,6 +189,25 @@ def test_a_run_that_is_tried_again_leaves_the_list_and_its_old_failure_the_index
     retry(state.pk, by=ada)
     assert listed() == []
     assert not Resumption.objects.filter(status="failed", dismissed_at__isnull=True).exists()
+
+
+def test_a_run_that_could_not_be_sent_back_is_sent_back_by_a_retry_and_does_not_go_on_instead(run_until_it_waits, ada):
+    state = run_until_it_waits("test-drafted")
+    decide(only_request(state).pk, by=ada, kind="approve")
+    work(state.pk)
+    decide(only_request(state).pk, by=ada, kind="request_changes", to="draft::tool_call", comment="Half of it.")
+    fork = Resumption.objects.get(kind="fork")
+    Resumption.objects.filter(pk=fork.pk).update(status="failed", finished_at=NOON, last_error="disk full", attempts=3)
+    assert listed() == [fork]
+
+    job = retry(state.pk, by=ada, seen_job=fork.pk)
+
+    assert (job, job.status, job.attempts, job.last_error, job.finished_at) == (fork, "pending", 0, "", None)
+    with pytest.raises(NotRetryable, match="at work or queued"):
+        retry(state.pk, by=ada, seen_job=fork.pk)
+    state = work(state.pk)
+    assert (state.status, state.superseded_by.parent) == ("cancelled", state)
+    assert (listed(), Resumption.objects.filter(kind="retry").count()) == ([], 0)
 
 
 # ---- Several at once ----
