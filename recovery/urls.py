@@ -2,7 +2,19 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from recovery.views import artifacts, compare, delegations, inbox, pipelines, requests, state, states, steps
+from recovery.views import (
+    artifacts,
+    compare,
+    delegations,
+    inbox,
+    pipelines,
+    requests,
+    run_acts,
+    state,
+    states,
+    steps,
+    stuck,
+)
 
 app_name = "recovery"
 
@@ -23,9 +35,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(
         "states/<uuid:pk>/artifacts/<str:artifact_id>/download/", artifacts.download_artifact, name="artifact_download"
     ),
-    path("states/<uuid:pk>/retry/", requests.retry_run, name="retry"),
     path("delegations/", delegations.show_delegations, name="delegations"),
     path("delegations/<int:pk>/revoke/", delegations.revoke_delegation, name="revoke_delegation"),
+    path("states/<uuid:pk>/retry/", run_acts.retry_run, name="retry"),
+    path("states/<uuid:pk>/accept-version/", run_acts.accept_run_version, name="accept_version"),
+    path("states/<uuid:pk>/cancel/", run_acts.cancel_one_run, name="cancel"),
+    path("stuck/", stuck.show_stuck, name="stuck"),
     path("compare/", compare.compare, name="compare"),
     path("pipelines/", pipelines.show_pipelines, name="pipelines"),
     path("pipelines/<path:name>/", pipelines.show_pipeline, name="pipeline"),

@@ -19,6 +19,10 @@ STATE_MARKS = {
     "failed": Mark("Failed", "circle-x", "bad"),
     "cancelled": Mark("Cancelled", "circle-slash"),
 }
+JOB_MARKS = {
+    "failed": Mark("Failed", "circle-x", "bad"),
+    "blocked": Mark("Blocked", "octagon-alert", "warn"),
+}
 STEP_MARKS = {
     "running": Mark("Running", "loader-circle", "accent"),
     "started": Mark("Unfinished", "circle-dashed"),

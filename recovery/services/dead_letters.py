@@ -131,7 +131,8 @@ def each_of(job_ids: Sequence[int], act: Callable[[Resumption], Any]) -> list[Re
     """Do `act` on each of these stuck jobs, in a transaction of its own; what is gone meanwhile is passed over.
 
     Raises:
-        InvalidInput: there are more than `AT_ONCE_AT_MOST`; nothing was done.
+        InvalidInput: there are more than `AT_ONCE_AT_MOST`, or what `act` was given does not validate; nothing was
+            done.
         NotPermitted: this person may not; nothing was done.
     """
     chosen = list(dict.fromkeys(job_ids))
@@ -146,7 +147,7 @@ def each_of(job_ids: Sequence[int], act: Callable[[Resumption], Any]) -> list[Re
 def _result(job: Resumption, act: Callable[[Resumption], Any]) -> Result:
     try:
         act(job)
-    except NotPermitted:
+    except (NotPermitted, InvalidInput):
         raise
     except RecoveryError as refusal:
         return Result(job.state, refusal)

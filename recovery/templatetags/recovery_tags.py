@@ -15,6 +15,7 @@ from recovery.rendering import quantities
 from recovery.rendering.marks import (
     DECISION_MARKS,
     EFFECT_MARKS,
+    JOB_MARKS,
     MESSAGE_MARKS,
     REASON_WORDS,
     REFUSAL_MARKS,
@@ -287,23 +288,33 @@ _SECTIONS = {
 }
 
 
+# What the count beside an entry of the navigation counts.
+_COUNTED = {"inbox": ("waiting-count", "waiting for you"), "stuck": ("stuck-count", "to be looked at")}
+
+
 @register.simple_tag(takes_context=True)
 def nav_link(context: template.Context, name: str, icon_name: str, label: str, count: str | None = None) -> SafeString:
-    """`count` of what waits, in words; empty for none, but there, so that news can be shown in its place."""
+    """`count` in words; empty for none, but there, so that news can be shown in its place."""
     match = getattr(context.get("request"), "resolver_match", None)
     here = match.url_name if match and match.app_name == "recovery" else ""
     current = "page" if here == name else "true" if here in _SECTIONS.get(name, ()) else ""
+    counter = SafeString()
+    if count is not None:
+        counter_id, words = _COUNTED[name]
+        hidden = "" if count else mark_safe(" hidden")
+        counter = format_html(
+            '<b class="count" id="{}"{}>{}<i class="visually-hidden"> {}</i></b>', counter_id, hidden, count, words
+        )
     return format_html(
         '<a href="{}"{}>{}<span>{}</span>{}</a>',
         reverse(f"recovery:{name}"),
         format_html(' aria-current="{}"', current) if current else "",
         icon(icon_name),
         label,
-        format_html(
-            '<b class="count" id="waiting-count"{}>{}<i class="visually-hidden"> waiting for you</i></b>',
-            "" if count else mark_safe(" hidden"),
-            count,
-        )
-        if count is not None
-        else "",
+        counter,
     )
+
+
+@register.simple_tag
+def job_badge(status: str) -> SafeString:
+    return _badge(JOB_MARKS.get(str(status)) or _unknown(status))

@@ -1,10 +1,12 @@
-"""How many requests wait for the person who looks, in the navigation of every page."""
+"""How many requests wait for the person who looks, and how many runs are stuck, in the navigation of every page."""
 
 from typing import Any
 
 from django import template
 
 from recovery import queries
+from recovery.permissions import why_not_start
+from recovery.services.dead_letters import stuck_count
 
 register = template.Library()
 
@@ -22,6 +24,16 @@ def waiting_for_viewer(context: template.Context) -> str:
         user = getattr(context.get("request"), "user", None)
         counted = queries.waiting_count(user) if user is not None and user.is_authenticated else 0
     return in_words(counted) if counted else ""
+
+
+@register.simple_tag(takes_context=True)
+def stuck_for_viewer(context: template.Context) -> str:
+    """How many runs are stuck, in words, empty for none. Nobody is counted for who could do nothing about it."""
+    user = getattr(context.get("request"), "user", None)
+    if user is None or not user.is_authenticated or why_not_start(user):
+        return ""
+    stuck = stuck_count()
+    return in_words(stuck) if stuck else ""
 
 
 @register.filter

@@ -9,6 +9,7 @@ from recovery import queries
 from recovery.models import ApprovalRequest, Decision, Event, Resumption, State
 from recovery.permissions import why_not_start
 from recovery.rendering import json_tree
+from recovery.services.accept_version import asks_version
 from recovery.services.questions import is_ours
 from recovery.views.asked import plain_of
 
@@ -45,6 +46,8 @@ class Progress:
     step: Event | None = None
     next_question: ApprovalRequest | None = None
     may_retry: bool = False
+    # What the run has to go on with first, if its pipeline is another version by now.
+    version: str = ""
 
     @property
     def is_finished(self) -> bool:
@@ -89,6 +92,7 @@ def progress_of(request: ApprovalRequest, decision: Decision, viewer: Any, *, wi
         step=queries.last_step(request) if with_step and phase == "running" else None,
         next_question=queries.asked_next(request) if asks_again else None,
         may_retry=phase in ("failed", "blocked") and not why_not_start(viewer),
+        version=asks_version(state) if phase in ("failed", "blocked") else "",
     )
 
 

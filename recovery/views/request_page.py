@@ -15,6 +15,7 @@ from recovery.views.entered import COMMENT_FIELDS, Entered
 from recovery.views.evidence import exhibits_of
 from recovery.views.progress import progress_of
 from recovery.views.refusals import PAST_TENSE, Refusal
+from recovery.views.version_question import VersionQuestion
 
 _BUTTONS = {"approve": ("Approve", "check"), "edit": ("Approve", "check"), "respond": ("Send answer", "send")}
 _FORMS = {"approve": "approve-form", "edit": "approve-form", "respond": "respond-form"}
@@ -75,6 +76,7 @@ def _open(asked: Asked, viewer: Any, entered: Entered | None, refusal: Refusal |
         "may_decide": may_decide,
         "why_not": why_not,
         "blocked": blocked,
+        "version_question": VersionQuestion.of(asked.request.state, viewer),
         "others": queries.deciders(asked.request) if why_not else [],
         "buttons": _buttons(asked, entered) if may_decide else [],
         "rejection": asked.choice("reject") if "reject" in asked.kinds else None,

@@ -3,13 +3,10 @@
 import uuid
 from typing import Any
 
-from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
-from django.utils.http import url_has_allowed_host_and_scheme
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from recovery.errors import (
     AlreadyResolved,
@@ -17,13 +14,11 @@ from recovery.errors import (
     NotAllowed,
     NotWaiting,
     PipelineGone,
-    RecoveryError,
     StaleProposal,
 )
 from recovery.models import ApprovalRequest, State
-from recovery.permissions import why_not_decide, why_not_start
+from recovery.permissions import why_not_decide
 from recovery.services.decide import decide
-from recovery.services.retry import retry
 from recovery.views.asked import Asked
 from recovery.views.entered import Entered
 from recovery.views.filters import InboxFilters, Way
@@ -79,22 +74,6 @@ def show_progress(request: PageRequest, pk: uuid.UUID) -> HttpResponse:
     if context is None or context["progress"].key == request.GET.get("seen"):
         return HttpResponse(status=204)
     return _part(request, pk, "progress", context)
-
-
-@login_required
-@require_POST
-def retry_run(request: PageRequest, pk: uuid.UUID) -> HttpResponse:
-    """Try a failed or blocked run again, and back to the page that the button was on."""
-    state = get_object_or_404(State, pk=pk)
-    if reason := why_not_start(request.user):
-        raise PermissionDenied(reason)
-    try:
-        retry(state.pk, by=request.user, channel="web")
-    except RecoveryError as refused:
-        messages.warning(request, str(refused))
-    back = request.POST.get("next", "")
-    is_ours = url_has_allowed_host_and_scheme(back, {request.get_host()}, require_https=request.is_secure())
-    return redirect(back) if is_ours else redirect("recovery:state", state.pk)
 
 
 def _visible(request: PageRequest, pk: uuid.UUID) -> ApprovalRequest:

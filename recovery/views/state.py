@@ -14,12 +14,15 @@ from recovery.models import ApprovalRequest, Resumption, State
 from recovery.permissions import why_not_start
 from recovery.rendering import json_tree
 from recovery.rendering.timeline import Timeline
+from recovery.services.accept_version import asks_version
+from recovery.services.cancel_run import why_not_cancel
 from recovery.services.questions import why_cannot_go_on
 from recovery.services.retry import why_not_retry
 from recovery.views import state_tabs
 from recovery.views.asked import plain_of
 from recovery.views.parts import PageRequest, render_part, wants_part
 from recovery.views.state_timeline import axis_only, own_traceback, timeline_of, window_of
+from recovery.views.version_question import VersionQuestion
 from recovery.views.viewed import OF_A_CHECKPOINT, TABS, Viewed
 
 TEMPLATE = "recovery/state.html"
@@ -86,6 +89,8 @@ def _head(viewed: Viewed, viewer: Any, timeline: Timeline | None) -> dict[str, A
         "open_requests": list(open_requests.only("id", "title")[:3]) if is_newest else [],
         "retry_url": _retry_url(viewed, viewer),
         "stuck": _why_stuck(viewed),
+        "version_question": VersionQuestion.of(state, viewer) if is_newest else None,
+        "cancel_url": _cancel_url(viewed, viewer),
         "error": _error(viewed),
         "traceback": own_traceback(state.error) if is_newest and state.error else [],
         "output": _output(viewed),
@@ -124,13 +129,21 @@ def _news_url(viewed: Viewed) -> str:
 def _retry_url(viewed: Viewed, viewer: Any) -> str:
     if viewed.checkpoint is not None or why_not_start(viewer) or why_not_retry(viewed.state):
         return ""
-    return reverse("recovery:retry", args=[viewed.state.pk])
+    # Else it is asked whether the run may go on with another version, and tried again then.
+    return "" if asks_version(viewed.state) else reverse("recovery:retry", args=[viewed.state.pk])
+
+
+def _cancel_url(viewed: Viewed, viewer: Any) -> str:
+    is_at_work = viewed.job is not None and viewed.job.status == Resumption.Status.RUNNING
+    if viewed.checkpoint is not None or is_at_work or why_not_start(viewer) or why_not_cancel(viewed.state):
+        return ""
+    return reverse("recovery:cancel", args=[viewed.state.pk])
 
 
 def _why_stuck(viewed: Viewed) -> str:
     """Why no worker can go on with the run as things are."""
     state, job = viewed.state, viewed.job
-    if viewed.checkpoint is not None or state.is_finished:
+    if viewed.checkpoint is not None or state.is_finished or asks_version(state):
         return ""
     if job is not None and job.status == Resumption.Status.BLOCKED:
         return job.last_error

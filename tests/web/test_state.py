@@ -8,7 +8,7 @@ from recovery.models import Artifact, Resumption, State
 from recovery.services.decide import decide
 from recovery.services.start_run import start_run
 from tests.recovery.conftest import only_request, work
-from tests.web.pages import read
+from tests.web.pages import entered_in, read
 from tests.web.runs import Told, failed_refund
 from tests.web.state_page import notice_texts, opened, row, rows, tab_counts
 
@@ -160,16 +160,56 @@ def test_who_may_not_start_runs_is_offered_no_retry(make_user, signed_in, run_un
     assert not page.all("form", action=f"/states/{state.pk}/retry/")
 
 
-def test_a_run_whose_pipeline_is_another_version_says_so_and_stays(browser, run_until_it_waits, ada):
+def test_a_run_whose_pipeline_is_another_version_asks_whether_it_may_go_on_with_that(browser, run_until_it_waits):
     state = run_until_it_waits()
     State.objects.filter(pk=state.pk).update(pipeline_version="0")
-    decide_later = only_request(state)
-    page = read(browser.get(f"/states/{state.pk}/"))
-    assert any(
-        "No worker can go on with this run. The pipeline test-refund is now version 1" in one
-        for one in notice_texts(page)
+    notice = read(browser.get(f"/states/{state.pk}/")).one("div", id="version-question")
+    assert notice.text == (
+        "The pipeline test-refund is now version 1, this run began with version 0. Go on with version 1? "
+        "Finished steps are not run again; a step that is not there any more is left out. "
+        "Until then the run stays as it is. Go on with version 1"
     )
-    assert decide_later.is_open
+    form = notice.one("form")
+    answer = browser.post(form.attrs["action"], entered_in(form))
+    assert (answer.status_code, answer.headers["Location"]) == (302, f"/states/{state.pk}/")
+    assert State.objects.get(pk=state.pk).pipeline_version == "1"
+    page = read(browser.get(f"/states/{state.pk}/"))
+    assert not page.all("div", id="version-question")
+    assert only_request(state).is_open
+
+
+def test_who_may_not_start_runs_is_told_who_may_say_that_a_run_goes_on_with_another_version(
+    ada, make_user, signed_in, run_until_it_waits
+):
+    state = run_until_it_waits()
+    State.objects.filter(pk=state.pk).update(pipeline_version="0")
+    notice = read(signed_in(make_user("eve", starts=False)).get(f"/states/{state.pk}/")).one(
+        "div", id="version-question"
+    )
+    assert notice.text.endswith("That is for those to say who start runs: ada.")
+    assert not notice.all("form")
+
+
+def test_a_failed_run_whose_pipeline_is_another_version_is_tried_again_with_that(browser, run_until_it_waits):
+    state = run_until_it_waits("test-failing")
+    State.objects.filter(pk=state.pk).update(pipeline_version="0")
+    page = read(browser.get(f"/states/{state.pk}/"))
+    assert not page.all("form", action=f"/states/{state.pk}/retry/")
+    form = page.one("div", id="version-question").one("form")
+    browser.post(form.attrs["action"], entered_in(form))
+    assert work(state.pk).status == "completed"
+
+
+def test_a_run_is_cancelled_from_its_page_with_a_reason(browser, run_until_it_waits):
+    state = run_until_it_waits()
+    form = read(browser.get(f"/states/{state.pk}/")).one("form", action=f"/states/{state.pk}/cancel/")
+    answer = browser.post(form.attrs["action"], entered_in(form), follow=True)
+    assert notice_texts(read(answer))[0] == "Say why: it stays in the record."
+    assert State.objects.get(pk=state.pk).status == "awaiting"
+    page = read(browser.post(form.attrs["action"], entered_in(form) | {"reason": "The customer called."}, follow=True))
+    assert page.one("div", id="state-progress").text.startswith("Cancelled")
+    assert not page.all("form", action=f"/states/{state.pk}/cancel/")
+    assert not page.all("a", class_="btn-primary")
 
 
 def test_a_job_that_will_be_tried_again_says_when_and_why(browser, ada):

@@ -240,8 +240,8 @@ def test_the_list_takes_the_same_few_queries_however_long_it_is(browser, count):
         ran(f"{n}", after=timedelta(minutes=n), tags=["a", "b"], output="x" * 100)
     with CaptureQueriesContext(connection) as queries:
         assert len(listed(browser, status="completed", tags="a", text="b")) == count
-    # Session, user, two of permissions, states, tags, what waits for the user.
-    assert len(queries) == 7, [query["sql"] for query in queries]
+    # Session, user, two of permissions, states, tags, what waits for the user, what is stuck.
+    assert len(queries) == 8, [query["sql"] for query in queries]
     sql = " ".join(query["sql"] for query in queries)
     assert "OFFSET" not in sql
     for payload in ("recovery_event", '"output"', '"input"', '"custom_data"', '"error"'):
