@@ -163,6 +163,6 @@ _ANSWERS: dict[type[Exception], Callable[[Any], Said]] = {
     StaleProposal: _stale,
     PipelineGone: _pipeline_gone,
     NotPermitted: _not_allowed,
-    NotActedOn: _not_acted_on,
     OtherVersion: _other_version,
+    NotActedOn: _not_acted_on,
 }

@@ -81,6 +81,47 @@ class StateDetail(StateRow):
     job: Job | None
 
 
+class AcceptedVersion(Schema):
+    pipeline_version: str
+    job: Job | None
+
+
+class Carried(Schema):
+    """The decision that could not be carried out."""
+
+    request_id: uuid.UUID
+    title: str
+    outcome: str
+    by: str
+    at: datetime
+
+
+class DeadLetter(Schema):
+    """A run that is stuck. `job` failed or is blocked, since `since`. `version` is that of its pipeline now, where
+    somebody has to accept it before the run goes on; else empty."""
+
+    state: StateRow
+    job: Job
+    since: datetime | None
+    carries: Carried | None
+    version: str
+
+
+class DeadLetterPage(Schema):
+    items: list[DeadLetter]
+    next_cursor: str | None
+
+
+class ActedOn(Schema):
+    """For each run whether it was done, or the refusal."""
+
+    class Item(Schema):
+        state_id: uuid.UUID
+        refusal: dict[str, Any] | None
+
+    items: list[Item]
+
+
 class StepRow(Schema):
     """One attempt of one step. `result` is plain JSON; `null` with a `result_artifact` for a large one."""
 

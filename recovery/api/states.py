@@ -11,9 +11,21 @@ from ninja import Field, Query, Router, Schema, Status
 from recovery.api.access import allow
 from recovery.api.pages import Place, Text, Word, cursor_of, page_of, place_of
 from recovery.api.rows import artifact_entry, checkpoint_row, job_of, plain, state_row, step_row
-from recovery.api.shapes import CheckpointPage, Job, Refusal, StateDetail, StatePage, StateRow, StepPage
+from recovery.api.shapes import (
+    AcceptedVersion,
+    CheckpointPage,
+    Job,
+    Refusal,
+    StateDetail,
+    StatePage,
+    StateRow,
+    StepPage,
+)
 from recovery.models import ArtifactRef, Checkpoint, Event, State, StorageEntry
 from recovery.permissions import why_not_start
+from recovery.services.accept_version import accept_version
+from recovery.services.cancel_run import LONGEST_REASON, cancel_run
+from recovery.services.dead_letters import dismiss
 from recovery.services.retry import retry
 from recovery.services.start_run import start_run
 
@@ -36,6 +48,16 @@ class RunToStart(Schema):
     input: dict[str, Any]
     description: Annotated[Text, Field(max_length=500)] = ""
     tags: Annotated[list[Annotated[Text, Field(max_length=100)]], Field(max_length=TAGS_AT_MOST)] = []
+
+
+class SeenVersion(Schema):
+    """`version` of the pipeline is the one that you looked at."""
+
+    version: Annotated[Text, Field(min_length=1, max_length=64)]
+
+
+class Reason(Schema):
+    reason: Annotated[Text, Field(max_length=LONGEST_REASON, description="It stays in the record.")]
 
 
 @router.get("", response=StatePage)
@@ -131,9 +153,38 @@ def list_checkpoints(request: HttpRequest, state_id: uuid.UUID, filters: Query[P
 @router.post("/{state_id}/retry", response={202: Job, 403: Refusal, 404: Refusal, 409: Refusal})
 def try_again(request: HttpRequest, state_id: uuid.UUID) -> Status:
     """Queue another try of a failed or blocked run. 409 `not_retryable` if nothing failed, `pipeline_gone` if it could
-    not go on."""
-    allow(why_not_start(request.user))
+    not go on: see `accept-version`."""
     return Status(202, job_of(retry(state_id, by=request.user, channel="api")))
+
+
+@router.post(
+    "/{state_id}/accept-version",
+    response={200: AcceptedVersion, 403: Refusal, 404: Refusal, 409: Refusal, 422: Refusal},
+)
+def accept_another_version(request: HttpRequest, state_id: uuid.UUID, sent: SeenVersion) -> dict[str, Any]:
+    """Let the run go on with the version that its pipeline has now. Finished steps are not run again; a step that is
+    not there any more is left out. A run that is stuck is tried again by `job`; else that is `null`. A second time it
+    changes nothing.
+
+    409 `other_version` with `current` if it is another by now, `not_acted_on` while a worker is at the run or if it is
+    over, `pipeline_gone` if the pipeline is not installed.
+    """
+    accepted = accept_version(state_id, version=sent.version, by=request.user, channel="api")
+    return {"pipeline_version": accepted.state.pipeline_version, "job": job_of(accepted.retry)}
+
+
+@router.post("/{state_id}/cancel", response={200: StateRow, 403: Refusal, 404: Refusal, 409: Refusal, 422: Refusal})
+def cancel(request: HttpRequest, state_id: uuid.UUID, sent: Reason) -> dict[str, Any]:
+    """Cancel a run that no worker is at, for good, with what it asks. 409 `not_cancellable` if it is over, or a worker
+    is at it."""
+    return state_row(cancel_run(state_id, by=request.user, reason=sent.reason, channel="api"))
+
+
+@router.post("/{state_id}/dismiss", response={200: Job, 403: Refusal, 404: Refusal, 409: Refusal})
+def dismiss_failure(request: HttpRequest, state_id: uuid.UUID) -> dict[str, Any] | None:
+    """Nothing is to be done about what failed: it is no dead letter any more, until a later job of the run fails. 409
+    `not_stuck` if there is none."""
+    return job_of(dismiss(state_id, by=request.user, channel="api"))
 
 
 def _check_exists(state_id: uuid.UUID) -> None:
