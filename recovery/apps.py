@@ -18,5 +18,5 @@ class RecoveryConfig(AppConfig):
         if settings.RECOVERY["SAMPLES"]:
             import_module("recovery.demo.pipelines")
         import_module("recovery.backends").set_default_on_checkpoint(
-            import_module("recovery.services.open_request").match_requests
+            import_module("recovery.services.pauses").on_checkpoint
         )

@@ -9,10 +9,13 @@ from django.contrib.auth import get_user_model
 from django.db import connection, connections, transaction
 from django.utils import timezone
 
+from recovery.backends import set_default_on_checkpoint
 from recovery.errors import InvalidInput
 from recovery.models import ApprovalRequest, AuditEntry, AutoRule, Decision, Resolution, Risk
 from recovery.services import audit
 from recovery.services.decide import decide
+from recovery.services.open_request import match_requests
+from recovery.services.pauses import on_checkpoint
 from recovery.services.rules import decide_by_rules, delete_unused_rule, preview, revoke_rule, save_rule
 from rh_agents import Policy
 from rh_agents.core.serialization import decode
@@ -24,6 +27,14 @@ pytestmark = pytest.mark.django_db
 
 DAY = timedelta(days=1)
 SMALL = [{"path": "amount", "is": "below", "value": 500}]
+
+
+@pytest.fixture(autouse=True)
+def _only_when_asked():
+    """Here rules decide when a test says so, so that it can look at what was there before."""
+    set_default_on_checkpoint(match_requests)
+    yield
+    set_default_on_checkpoint(on_checkpoint)
 
 
 @pytest.fixture
@@ -90,6 +101,15 @@ def test_a_rule_that_matches_decides_and_is_recorded_as_who_it_is(rule):
         small.pk,
     )
     assert decode(work(request.state_id).output) == "paid 420.00 by card"
+
+
+def test_a_run_that_a_rule_decides_goes_on_by_itself_in_the_same_worker(rule, run_until_it_waits):
+    small = rule(pipeline="test-refund", max_risk=Risk.HIGH)
+    set_default_on_checkpoint(on_checkpoint)
+    state = run_until_it_waits()
+    assert (state.status, decode(state.output), uses(small)) == ("completed", "paid 420.00 by card", 1)
+    [request] = ApprovalRequest.objects.filter(state=state)
+    assert (request.outcome, request.resolutions.get().decision.rule) == ("approve", small)
 
 
 def test_a_rule_may_reject(rule):

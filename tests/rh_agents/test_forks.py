@@ -114,7 +114,7 @@ def test_a_fork_outlives_its_parent_and_can_be_forked_in_turn(kept: Kept, calls:
     second = fork(kept, first, "draft::tool_call", instruction=Instruction(address="draft::tool_call", text="longer"))
     assert [one.text for one in second.instructions] == ["shorter", "longer"]
     assert [one.metadata.parent_state_id for one in (first, second)] == [state.state_id, first.state_id]
-    outcome, second = kept.resume(pipeline, second)
+    _, second = kept.resume(pipeline, second)
     assert second.open_questions["second::decision"].proposal == "draft2"
 
 
