@@ -17,9 +17,9 @@ from workload import last_to_first_tenth
 sys.path.insert(0, str(ROOT))
 
 
-def set_up(where: Path | str, synchronous: str = "FULL") -> None:
+def set_up(where: Path | str, synchronous: str = "FULL", settings_module: str = "rhdashboard.settings") -> None:
     """Django on the empty database `where`, with the settings that it runs with."""
-    os.environ["DJANGO_SETTINGS_MODULE"] = "rhdashboard.settings"
+    os.environ["DJANGO_SETTINGS_MODULE"] = settings_module
     os.environ["DATABASE_URL"] = f"sqlite:///{where}" if isinstance(where, Path) else where
     os.environ["RHDASHBOARD_VAR_DIR"] = f"{where}.var" if isinstance(where, Path) else "/tmp/rhdashboard-bench"
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
