@@ -1,13 +1,21 @@
-// One box that ticks all others of the list, and says when they are all ticked.
+// One box that ticks all others of the list, and shows whether all of them are ticked, or some.
 "use strict";
 
-const boxes = () => [...document.querySelectorAll("#stuck-form input[name=job]")];
+function boxes() {
+  return [...document.querySelectorAll("#stuck-form input[name=job]")];
+}
 
-document.addEventListener("change", ({ target }) => {
+function showTicked() {
   const all = document.getElementById("stuck-all");
   if (!all) return;
-  if (target === all) for (const box of boxes()) box.checked = all.checked;
   const ticked = boxes().filter((box) => box.checked).length;
   all.checked = ticked > 0 && ticked === boxes().length;
   all.indeterminate = ticked > 0 && !all.checked;
+}
+
+document.addEventListener("change", ({ target }) => {
+  if (target.id === "stuck-all") for (const box of boxes()) box.checked = target.checked;
+  showTicked();
 });
+document.addEventListener("htmx:after:swap", showTicked);
+showTicked();

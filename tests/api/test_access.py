@@ -21,6 +21,7 @@ READS = [
     "/requests",
     "/requests/{request}",
     "/compare?left={state}&right={state}",
+    "/dead-letters",
     "/pipelines",
 ]
 START = ("/states", {"pipeline": "test-refund", "input": {"order": "A", "amount": "1"}})
