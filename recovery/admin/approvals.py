@@ -151,10 +151,14 @@ class ResumptionAdmin(ReadOnlyAdmin):
         "fence",
         "attempts",
         "error",
+        "dismissed_at",
     )
 
     def get_queryset(self, request: Any) -> QuerySet[Resumption]:
         return super().get_queryset(request).defer("last_error")
+
+    def view_on_site(self, obj: Resumption) -> str:
+        return reverse("recovery:state", args=[obj.state_id])
 
     @admin.display(description="state")
     def run(self, obj: Resumption) -> SafeString:

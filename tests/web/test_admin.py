@@ -478,3 +478,11 @@ def test_a_long_run_is_previewed_and_deleted_in_as_many_queries_as_its_length_ne
     assert len(queries) < 25
     assert delete_states([state.pk], by=alex) == 1
     assert Event.objects.count() == 0
+
+
+def test_the_list_of_jobs_leads_to_the_stuck_runs_and_each_job_to_its_run(browser, decided):
+    page = read(browser.get("/admin/recovery/resumption/"))
+    assert page.one("ul", class_="object-tools").one("a").attrs["href"] == "/stuck/"
+    job = Resumption.objects.filter(kind="resume").get()
+    page = read(browser.get(f"/admin/recovery/resumption/{job.pk}/change/"))
+    assert f"/states/{job.state_id}/" in [link.attrs.get("href") for link in page.all("a")]

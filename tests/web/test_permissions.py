@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from recovery.models import ApprovalRequest, Resolution, Resumption, State
+from recovery.models import ApprovalRequest, Resolution, State
 from tests.recovery.conftest import only_request
 
 pytestmark = pytest.mark.django_db
@@ -26,10 +26,20 @@ TABLE = {
     "GET /requests/{request}/progress/": ("login", 302, 302, 302, 302, "login"),
     "POST /requests/{request}/decide/": ("login", 403, 403, 302, 403, "login"),
     "POST /states/{failed}/retry/": ("login", 403, 302, 403, 302, "login"),
+    "POST /states/{failed}/accept-version/": ("login", 403, 302, 403, 302, "login"),
+    "POST /states/{failed}/cancel/": ("login", 403, 302, 403, 302, "login"),
+    "GET /stuck/": ("login", 200, 200, 200, 200, "login"),
+    "POST /stuck/": ("login", 403, 200, 403, 200, "login"),
 }
-# Who of them settles the request, and who starts the failed run again.
+# Who of them settles the request, and who acts on the failed run; then what it comes to.
 DECIDE = {"reviewer"}
-RETRY = {"requester", "starter"}
+ACT = {"requester", "starter"}
+ACTED = {
+    "POST /states/{failed}/retry/": ("failed", "pending"),
+    "POST /states/{failed}/accept-version/": ("failed", "failed"),
+    "POST /states/{failed}/cancel/": ("cancelled", "failed"),
+    "POST /stuck/": ("failed", "pending"),
+}
 
 
 @pytest.fixture
@@ -64,7 +74,8 @@ def test_everybody_is_answered_as_the_table_says(people, waiting, failed, action
     client = Client()
     if people[person] is not None:
         client.force_login(people[person])
-    data = {"kind": "approve", "seen_version": "1"}
+    data = {"kind": "approve", "seen_version": "1", "version": "1", "reason": "mended", "act": "retry"}
+    data["job"] = str(failed.resumptions.get().pk)
     answer = client.get(address) if method == "GET" else client.post(address, data)
     expected = TABLE[action][PEOPLE.index(person)]
     if expected == "login":
@@ -73,8 +84,9 @@ def test_everybody_is_answered_as_the_table_says(people, waiting, failed, action
         assert answer.status_code == expected
     settled = action.startswith("POST /requests") and person in DECIDE
     assert Resolution.objects.exists() == settled
-    retried = action.startswith("POST /states") and person in RETRY
-    assert Resumption.objects.filter(kind="retry").exists() == retried
+    stands = ACTED[action] if action in ACTED and person in ACT else ("failed", "failed")
+    failed.refresh_from_db()
+    assert (failed.status, failed.resumptions.order_by("pk").last().status) == stands
 
 
 @pytest.mark.parametrize("sent", [{"kind": "approve", "proposal.amount": "x"}, {"proposal:check": ""}])
@@ -102,5 +114,6 @@ def test_pages_that_only_show_take_no_post(people, waiting, signed_in, address):
     assert signed_in(people["reviewer"]).post(address.format(request=waiting.pk)).status_code == 405
 
 
-def test_a_retry_is_never_a_link(people, failed, signed_in):
-    assert signed_in(people["starter"]).get(f"/states/{failed.pk}/retry/").status_code == 405
+@pytest.mark.parametrize("act", ["retry", "accept-version", "cancel"])
+def test_an_act_on_a_run_is_never_a_link(people, failed, signed_in, act):
+    assert signed_in(people["starter"]).get(f"/states/{failed.pk}/{act}/").status_code == 405
