@@ -87,6 +87,19 @@ class ReadOnlyAdmin(admin.ModelAdmin):
         return found
 
 
+class WrittenAdmin(ReadOnlyAdmin):
+    """The few records that admins write themselves, with Django's own permissions; each change is audited."""
+
+    def has_add_permission(self, request: Any) -> bool:
+        return admin.ModelAdmin.has_add_permission(self, request)
+
+    def has_change_permission(self, request: Any, obj: Any = None) -> bool:
+        return admin.ModelAdmin.has_change_permission(self, request, obj)
+
+    def has_delete_permission(self, request: Any, obj: Any = None) -> bool:
+        return admin.ModelAdmin.has_delete_permission(self, request, obj)
+
+
 def _storable(query: Any) -> Any:
     """The query of an address without NUL, which is an error to PostgreSQL; what was nothing else is left out."""
     if not any("\x00" in value for _, values in query.lists() for value in values):

@@ -67,11 +67,14 @@ def _who(policy: Policy) -> tuple[Any, ...]:
 
 
 def tighten_open_requests(pipeline_name: str, policy: Policy, *, by: Any, channel: str = "admin") -> int:
-    """Apply a policy that was changed to the open requests of that pipeline (of all, where it is empty): each becomes
-    stricter where the new one is, and laxer nowhere. How many changed."""
+    """Apply a policy that was changed to the open requests of that pipeline (where it is empty, of all that no policy
+    of their own exists for): each becomes stricter where the new one is, and laxer nowhere. How many changed."""
     affected = ApprovalRequest.objects.open()
     if pipeline_name:
         affected = affected.filter(pipeline=pipeline_name)
+    else:
+        own = PipelinePolicy.objects.exclude(pipeline="").values("pipeline")
+        affected = affected.exclude(pipeline__in=own)
     changed = 0
     for pk, state_id in list(affected.values_list("pk", "state_id")):
         with transaction.atomic():

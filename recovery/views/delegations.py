@@ -44,11 +44,12 @@ class _Minutes(forms.DateTimeInput):
 
 class GiveForm(forms.Form):
     taker = Person(queryset=None, label="Person", empty_label="Choose", widget=forms.Select(attrs={"class": "input"}))
-    pipeline = forms.ChoiceField(required=False, label="Of", widget=forms.Select(attrs={"class": "input"}))
+    pipeline = forms.ChoiceField(required=False, widget=forms.Select(attrs={"class": "input"}))
     starts_at = forms.DateTimeField(label="From", widget=_Minutes())
     ends_at = forms.DateTimeField(label="Until", widget=_Minutes(), help_text="At most a year. Times are UTC.")
     reason = forms.CharField(
         required=False,
+        label="Reason (optional)",
         max_length=LONGEST_REASON,
         widget=forms.TextInput(attrs={"class": "input"}),
         help_text="Shown to whoever takes over.",

@@ -67,7 +67,7 @@ def test_others_do_not_see_it_and_cannot_end_it(make_user, signed_in, given):
 
 def test_what_the_form_says_is_handed_over(ada_at, ada, grace):
     form = read(ada_at.get(URL)).one("section", id="give").one("form")
-    assert [label.text for label in form.all("label")] == ["Person", "Of optional", "From", "Until", "Reason optional"]
+    assert [label.text for label in form.all("label")] == ["Person", "Pipeline", "From", "Until", "Reason (optional)"]
     sent = entered_in(form) | {"taker": str(grace.pk), "ends_at": minutes(3), "reason": "Leave"}
     answer = ada_at.post(URL, sent, follow=True)
     assert read(answer).one("div", class_="messages").text == "grace may decide for you."
