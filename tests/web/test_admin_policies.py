@@ -205,19 +205,19 @@ def test_what_does_not_go_together_with_what_else_is_said_is_not_saved(saved, ad
 
 
 def test_what_the_code_of_a_pipeline_says_is_heeded_too(saved, ada, browser):
-    @pipelines.pipeline("test-coded", input_model=RefundInput, policy=Policy(users={"ada"}, remind_every_s=3600))
+    @pipelines.pipeline("test-coded-for-admins", input_model=RefundInput, policy=Policy(users={"ada"}, remind_every_s=3600))
     async def coded(order, state):
         """Asks nothing."""
 
     try:
-        page = saved(f"{POLICIES}add/", pipeline="test-coded", needed="2")
+        page = saved(f"{POLICIES}add/", pipeline="test-coded-for-admins", needed="2")
         assert faults(page) == [
-            "Together with what else is said about test-coded: it needs 2 people, and only 1 may decide."
+            "Together with what else is said about test-coded-for-admins: it needs 2 people, and only 1 may decide."
         ]
-        row = PipelinePolicy.objects.create(pipeline="test-coded", rules={"expires_after_s": 60})
+        row = PipelinePolicy.objects.create(pipeline="test-coded-for-admins", rules={"expires_after_s": 60})
         applies = read(browser.get(f"{POLICIES}{row.pk}/change/")).one("table", class_="applies")
     finally:
-        pipelines.unregister("test-coded")
+        pipelines.unregister("test-coded-for-admins")
     rules = {row.all("th")[0].text: [cell.text for cell in row.all("td")] for row in applies.all("tr")}
     assert rules["People"] == ["ada", "the pipeline’s code"]
     assert rules["Expires after"] == ["1 min", "this policy"]
