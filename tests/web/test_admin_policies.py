@@ -205,7 +205,9 @@ def test_what_does_not_go_together_with_what_else_is_said_is_not_saved(saved, ad
 
 
 def test_what_the_code_of_a_pipeline_says_is_heeded_too(saved, ada, browser):
-    @pipelines.pipeline("test-coded-for-admins", input_model=RefundInput, policy=Policy(users={"ada"}, remind_every_s=3600))
+    @pipelines.pipeline(
+        "test-coded-for-admins", input_model=RefundInput, policy=Policy(users={"ada"}, remind_every_s=3600)
+    )
     async def coded(order, state):
         """Asks nothing."""
 
