@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from recovery.backends import DjangoStateBackend
 from recovery.errors import InvalidInput, NotCancellable, NotPermitted
-from recovery.models import ApprovalRequest, Resumption, State
+from recovery.models import ApprovalRequest, AuditEntry, Resumption, State
 from recovery.permissions import why_not_start
 from recovery.services import audit
 from recovery.services.actors import Actor
@@ -20,6 +20,7 @@ from rh_agents.core.state_recovery import Changes, StateStatus
 from rh_agents.core.texts import check_text
 
 LONGEST_REASON = 2_000
+CANCELLED = "run_cancelled"
 
 
 def why_not_cancel(state: State) -> str:
@@ -29,6 +30,13 @@ def why_not_cancel(state: State) -> str:
     if state.status in (State.Status.COMPLETED, State.Status.CANCELLED):
         return f"The run is {state.status} already."
     return ""
+
+
+def cancellation_of(state: State) -> AuditEntry | None:
+    """The entry that says who cancelled the run, when and why; `None` for one that nobody did."""
+    if state.status != State.Status.CANCELLED:
+        return None
+    return AuditEntry.objects.filter(state_id=state.pk, action=CANCELLED).order_by("-number").first()
 
 
 def cancel_run(state_id: uuid.UUID, *, by: Any, reason: str, channel: str = "web") -> State:
@@ -56,7 +64,7 @@ def cancel_run(state_id: uuid.UUID, *, by: Any, reason: str, channel: str = "web
         _save(state, by)
         _end_jobs(state, by)
         close(requests, "cancel", by=Actor.of(by), comment=reason, channel=channel)
-        audit.record("run_cancelled", by=by, channel=channel, state_id=state.pk, reason=reason)
+        audit.record(CANCELLED, by=by, channel=channel, state_id=state.pk, reason=reason)
     state.refresh_from_db()
     return state
 

@@ -1,5 +1,6 @@
 """The page of a state: its head, its tabs, and while it runs what is new of both."""
 
+import json
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -10,12 +11,12 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from recovery import pipelines
-from recovery.models import ApprovalRequest, Resumption, State
+from recovery.models import ApprovalRequest, AuditEntry, Resumption, State
 from recovery.permissions import why_not_start
 from recovery.rendering import json_tree
 from recovery.rendering.timeline import Timeline
 from recovery.services.accept_version import asks_version
-from recovery.services.cancel_run import why_not_cancel
+from recovery.services.cancel_run import cancellation_of, why_not_cancel
 from recovery.services.questions import why_cannot_go_on
 from recovery.services.retry import why_not_retry
 from recovery.views import state_tabs
@@ -91,6 +92,7 @@ def _head(viewed: Viewed, viewer: Any, timeline: Timeline | None) -> dict[str, A
         "stuck": _why_stuck(viewed),
         "version_question": VersionQuestion.of(state, viewer) if is_newest else None,
         "cancel_url": _cancel_url(viewed, viewer),
+        "cancellation": _cancellation(viewed),
         "error": _error(viewed),
         "traceback": own_traceback(state.error) if is_newest and state.error else [],
         "output": _output(viewed),
@@ -138,6 +140,12 @@ def _cancel_url(viewed: Viewed, viewer: Any) -> str:
     if viewed.checkpoint is not None or is_at_work or why_not_start(viewer) or why_not_cancel(viewed.state):
         return ""
     return reverse("recovery:cancel", args=[viewed.state.pk])
+
+
+def _cancellation(viewed: Viewed) -> tuple[AuditEntry, str] | None:
+    """Who cancelled the run, and why."""
+    entry = cancellation_of(viewed.state) if viewed.checkpoint is None else None
+    return (entry, json.loads(entry.detail)["reason"]) if entry is not None else None
 
 
 def _why_stuck(viewed: Viewed) -> str:

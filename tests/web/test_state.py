@@ -208,6 +208,7 @@ def test_a_run_is_cancelled_from_its_page_with_a_reason(browser, run_until_it_wa
     assert State.objects.get(pk=state.pk).status == "awaiting"
     page = read(browser.post(form.attrs["action"], entered_in(form) | {"reason": "The customer called."}, follow=True))
     assert page.one("div", id="state-progress").text.startswith("Cancelled")
+    assert page.one("div", id="cancellation").text == "Cancelled by ada just now: The customer called."
     assert not page.all("form", action=f"/states/{state.pk}/cancel/")
     assert not page.all("a", class_="btn-primary")
 
