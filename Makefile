@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help run test browser soak lint fmt bench migrations clean
+.PHONY: help run test browser soak chaos lint fmt bench migrations clean
 .DEFAULT_GOAL := help
 
 help:
@@ -13,6 +13,7 @@ help:
 	@echo "make test        all tests but the browser's; ARGS=... goes to pytest"
 	@echo "make browser     the tests that need Chromium and start the real processes"
 	@echo "make soak        20 000 random programs, killed, answered and sent back: some minutes"
+	@echo "make chaos       many runs on PostgreSQL, and workers, deciders and a broker killed at random: 3 minutes"
 	@echo "make lint        formatting, rules, import contracts, types, templates, migrations"
 	@echo "make fmt         format the code"
 	@echo "make bench       the numbers of the README, beside the peers"
@@ -30,6 +31,9 @@ browser: $(VENV)/.dev
 
 soak: $(VENV)/.dev
 	$(BIN)/python -m tests.rh_agents.soak $(ARGS)
+
+chaos: $(VENV)/.dev
+	$(BIN)/python -m tests.conformance.chaos $(ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .

@@ -3,4 +3,4 @@
 from rhdashboard.settings import *  # noqa: F403
 from rhdashboard.settings import INSTALLED_APPS
 
-INSTALLED_APPS = [*INSTALLED_APPS, "tests.conformance"]
+INSTALLED_APPS = [*INSTALLED_APPS, "tests.conformance", "tests.conformance.chaos"]

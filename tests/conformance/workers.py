@@ -25,9 +25,9 @@ LEASE_S = 2.0
 class Workers:
     """The processes of one test. Their logs go to `folder`; killed together at its end."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, queue: str = "") -> None:
         self.folder = folder
-        self.queue = f"test-{uuid.uuid4().hex}"
+        self.queue = queue or f"test-{uuid.uuid4().hex}"
         self.running: list[subprocess.Popen[bytes]] = []
         self.environment = {
             **os.environ,
@@ -69,12 +69,12 @@ class Workers:
         self.running.remove(worker)
         assert not is_alive(worker.pid)
 
-    def post(self, state_id: uuid.UUID, times: int = 1) -> None:
-        """Send the message that asks to work on a state."""
+    def post(self, state_id: uuid.UUID, times: int = 1, *, later_s: float = 0) -> None:
+        """Send the message that asks to work on a state, to be done so much later."""
         with Connection(**self.broker) as broker:
             for _ in range(times):
                 current_app.signature(WORK_ON_STATE, args=[str(state_id)]).apply_async(
-                    queue=self.queue, connection=broker
+                    queue=self.queue, connection=broker, countdown=later_s or None
                 )
 
     def run(self, module: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
