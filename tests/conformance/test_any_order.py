@@ -66,7 +66,7 @@ def test_three_branches_that_wait_at_once_are_decided_in_any_order_and_every_ste
         requests = open_requests(state_id)
         assert len(requests) == THREE
         for number, comes in zip(order, (*comes_between, True), strict=True):
-            decide(requests[number].pk, by=ada, kind=KINDS[number])
+            decide(requests[number].pk, by=ada, kind=KINDS[number], comment="as I said")
             if comes:
                 work_on_state(state_id)
         assert_completed_once(state_id, folder, list(KINDS), ["prepare", "step-0", "step-1", "step-2"])
@@ -82,7 +82,7 @@ def test_three_pauses_in_a_row_each_get_their_own_answer_and_every_earlier_step_
         assert words(folder) == [f"step-{earlier}" for earlier in range(number + 1)]
         [request] = open_requests(state_id)
         assert request.title == f"Go through gate {number}?"
-        decide(request.pk, by=ada, kind=kind)
+        decide(request.pk, by=ada, kind=kind, comment="as I said")
         work_on_state(state_id)
     assert_completed_once(state_id, folder, list(kinds), ["step-0", "step-1", "step-2"])
 

@@ -38,6 +38,7 @@ class Workers:
             "RECOVERY_LEASE_S": str(LEASE_S),
             "RECOVERY_HEARTBEAT_S": "0.5",
             "RECOVERY_SWEEP_S": "1",
+            "RECOVERY_UNDO_WINDOW_S": "0",
         }
         self.broker: dict[str, Any] = {
             "hostname": real_settings.CELERY_BROKER_URL,

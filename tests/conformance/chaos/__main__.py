@@ -45,6 +45,7 @@ def main() -> int:
             "DATABASE_POOL_MAX_SIZE": "24",
             "CELERY_BROKER_URL": broker.url,
             "TEST_BROKER_URL": broker.url,
+            "RECOVERY_UNDO_WINDOW_S": "0",
             "LOG_LEVEL": "ERROR",
         }
         django.setup()
@@ -73,8 +74,7 @@ def _storm(seed: int, given: argparse.Namespace, folder: Path, broker: RedisServ
     except BrokenPromise as broken:
         print(f"BROKEN with seed {seed} after {time.monotonic() - began:.0f} s: {broken}")
         if broken.state_id is not None:
-            course = storm.runs.get(broken.state_id)
-            print(*history(broken.state_id, course.folder if course else folder), sep="\n")
+            print(*history(broken.state_id, storm.runs), sep="\n")
         return 1
     finally:
         workers.end()

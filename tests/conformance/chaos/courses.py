@@ -1,5 +1,5 @@
 """Drawing the runs: three pauses in a row, three branches that wait at once, both mixed with steps that fail, and
-pauses made by hand."""
+pauses made by hand; with and without a quorum, a time to undo, a way back and an outcome of waiting too long."""
 
 import random
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.conformance.chaos.pipelines import Course, Stage, StageKind
 
 TAKES_S = (0, 0, 0.01, 0.05, 0.3)
-SHAPES = ("row", "branches", "mixed", "by hand")
+SHAPES = ("row", "branches", "group", "mixed", "by hand")
 
 
 def draw_course(draw: random.Random, folder: Path) -> tuple[str, Course]:
@@ -25,7 +25,16 @@ def draw_course(draw: random.Random, folder: Path) -> tuple[str, Course]:
 def _stages(shape: str, draw: random.Random, numbers: Iterator[int]) -> Iterator[Stage]:
     def one(*kinds: StageKind) -> Stage:
         kind = draw.choice(kinds)
-        return Stage(kind=kind, name=f"{kind}-{next(numbers)}", takes_s=draw.choice(TAKES_S))
+        return Stage(
+            kind=kind,
+            name=f"{kind}-{next(numbers)}",
+            takes_s=draw.choice(TAKES_S),
+            can_go_back=kind in ("gate", "ask") and draw.random() < 0.4,
+            is_grouped=shape == "group",
+            needed=draw.choice([1, 1, 2]) if kind == "gate" else 1,
+            undo_window_s=draw.choice([0, 0, 0.5]),
+            on_expire=draw.choices(["reject", "approve", "cancel"], [5, 4, 1])[0],
+        )
 
     def beside(*branches: list[Stage]) -> Stage:
         return Stage(kind="branches", name=f"branches-{next(numbers)}", branches=list(branches))
@@ -34,7 +43,7 @@ def _stages(shape: str, draw: random.Random, numbers: Iterator[int]) -> Iterator
         for _ in range(3):
             yield one("step")
             yield one("gate", "ask")
-    elif shape == "branches":
+    elif shape in ("branches", "group"):
         yield one("step")
         yield beside(*([one("gate", "ask"), one("step")] for _ in range(3)))
     elif shape == "mixed":

@@ -12,17 +12,21 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.db import connections
 
-from recovery.errors import InvalidInput, Refused
+from recovery.errors import InvalidInput, NotUndoable, Refused
 from recovery.models import ApprovalRequest, State
+from recovery.services.actors import SYSTEM
 from recovery.services.decide import decide
 from recovery.services.questions import allowed_kinds, current_version, question_of
 from recovery.services.retry import NotRetryable, retry
+from recovery.services.undo import undo
 from tests.conformance.chaos.pipelines import NOBODY
 
 PAUSE_S = 0.2
 PEOPLE = ("ada", "grace", "linus")
 # May sign in, and decide nothing.
 STRANGER = "mallory"
+# The time that has run out, which is no person.
+CLOCK = "clock"
 
 
 class Ledger:
@@ -66,6 +70,9 @@ class Decider:
         request = self._some_request()
         if request is None:
             return
+        if not request.is_open and self.random.random() < 0.3:
+            self._undo(request, self.random.choice(PEOPLE))
+            return
         act = self._draw(request)
         clicks = 2 if act["idempotency_key"] and self.random.random() < 0.5 else 1
         with ThreadPoolExecutor(clicks) as pool:
@@ -73,6 +80,8 @@ class Decider:
         accepted = {outcome for outcome in outcomes if isinstance(outcome, int)}
         if len(accepted) > 1:
             raise AssertionError(f"one click on request {request.pk} was accepted as the decisions {accepted}")
+        if accepted and act["by"] != CLOCK and self.random.random() < 0.2:
+            self._undo(request, act["by"])
 
     def _some_request(self) -> Any:
         if self.random.random() < 0.1:
@@ -85,29 +94,36 @@ class Decider:
 
     def _draw(self, request: Any) -> dict[str, Any]:
         """One act, as keyword arguments of `decide`."""
-        draw = self.random
-        number = draw.randrange(1, 1_000_000)
+        draw, number = self.random, self.random.randrange(1, 1_000_000)
         act: dict[str, Any] = {
             "by": draw.choice(PEOPLE) if draw.random() < 0.95 else STRANGER,
-            "kind": draw.choice(allowed_kinds(request, question_of(request))),
             "comment": f"c{number}",
             "idempotency_key": f"k{number}" if draw.random() < 0.5 else "",
             "seen_version": None,
         }
+        chance = draw.random()
+        if chance < 0.03:
+            return act | {"by": CLOCK, "kind": "expire"}
+        if chance < 0.13:
+            return act | {"kind": draw.choice(["comment", "claim", "release", "withdraw"])}
+        question = question_of(request)
+        kinds = allowed_kinds(request, question)
+        kind = draw.choices(kinds, [0.3 if kind == "request_changes" else 1 for kind in kinds])[0]
         if draw.random() < 0.8:
             act["seen_version"] = current_version(request).number + (draw.random() < 0.1)
-        if act["kind"] == "edit":
+        if kind == "edit":
             act["proposal"] = {"to": f"to-{number}", "amount": 0 if draw.random() < 0.05 else number}
-        if act["kind"] == "respond":
+        if kind == "respond":
             act["response"] = {"number": 0 if draw.random() < 0.05 else number}
-        return act
+        if kind == "request_changes" and question is not None:
+            act["to"] = draw.choice(question.change_targets).address
+        return act | {"kind": kind}
 
     def _click(self, request: Any, act: dict[str, Any]) -> int | str:
         """The id of the decision, or why there is none."""
-        user = get_user_model().objects.get(username=act["by"])
         said = {"request": str(request.pk), **act}
         try:
-            decision = decide(request.pk, **{**act, "by": user}).decision.pk
+            outcome = decide(request.pk, **{**act, "by": _person(act["by"])})
         except Refused as refused:
             self.ledger.write(**said, outcome=refused.code)
             return refused.code
@@ -116,14 +132,27 @@ class Decider:
             return "invalid"
         finally:
             connections.close_all()
-        self.ledger.write(**said, outcome="accepted", decision=decision)
-        return int(decision)
+        settles = outcome.resolution is not None
+        self.ledger.write(**said, outcome="accepted", decision=outcome.decision.pk, settles=settles)
+        return int(outcome.decision.pk)
+
+    def _undo(self, request: Any, name: str) -> None:
+        try:
+            undo(request.pk, by=_person(name))
+        except NotUndoable as refused:
+            self.ledger.write(outcome=refused.code)
+        else:
+            self.ledger.write(outcome="undone", request=str(request.pk), by=name)
 
     def _retry(self) -> None:
         failed = list(State.objects.with_status("failed").values_list("pk", flat=True)[:5])
         for state_id in failed:
             try:
-                retry(state_id, by=get_user_model().objects.get(username=self.random.choice(PEOPLE)))
+                retry(state_id, by=_person(self.random.choice(PEOPLE)))
                 self.ledger.write(outcome="retried", state=str(state_id))
             except NotRetryable:
                 self.ledger.write(outcome="not_retryable", state=str(state_id))
+
+
+def _person(name: str) -> Any:
+    return SYSTEM if name == CLOCK else get_user_model().objects.get(username=name)

@@ -57,6 +57,7 @@ class Storm:
         # Ids of processes and of process groups that were killed or stopped.
         self.hurt: set[int] = set()
         self._asleep: dict[int, float] = {}
+        self._fences: list[uuid.UUID] = []
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
         self._people: list[subprocess.Popen[bytes]] = []
@@ -249,10 +250,10 @@ class Storm:
         heads = dict(State.objects.values_list("pk", "head"))
         for state_id in self.runs:
             self.workers.post(state_id, 2)
-        fences = [start_run("chaos-course", Course(folder=self.folder, stages=[])).pk for _ in range(3)]
-        for state_id in fences:
+        self._fences = [start_run("chaos-course", Course(folder=self.folder, stages=[])).pk for _ in range(3)]
+        for state_id in self._fences:
             self.workers.post(state_id)
-        self.workers.until(lambda: not State.objects.filter(pk__in=fences).exclude(status="completed").exists())
+        self.workers.until(lambda: not State.objects.filter(pk__in=self._fences).exclude(status="completed").exists())
         for state_id, head in State.objects.filter(pk__in=heads).values_list("pk", "head"):
             if head != heads[state_id]:
                 raise BrokenPromise("a message that came after the end made it go on", state_id)
@@ -270,16 +271,23 @@ class Storm:
             raise BrokenPromise("it failed with what is not its own doing", failed.pk)
 
     def _check(self) -> None:
-        for state_id, course in self.runs.items():
-            check_run(state_id, course, self.hurt)
+        for state in State.objects.select_related("parent"):
+            if (course := self._course_of(state)) is not None:
+                check_run(state, course, self.hurt)
         check_acts(ledgers(self.folder))
         check_audit()
+
+    def _course_of(self, state: State | None) -> Course | None:
+        """A fork goes on with the input of its first parent."""
+        while state is not None and state.pk not in self.runs:
+            state = state.parent
+        return self.runs[state.pk] if state is not None else None
 
     def _counted(self) -> Counter[str]:
         for act in ledgers(self.folder):
             kind = f" {act['kind']}" if "kind" in act else ""
             self.did[f"{act['outcome']}{kind}"] += 1
-        for status in State.objects.filter(pk__in=self.runs).values_list("status", flat=True):
+        for status in State.objects.exclude(pk__in=self._fences).values_list("status", flat=True):
             self.did[f"runs {status}"] += 1
         ran = [note.key for course in self.runs.values() for note in notes(course.folder)]
         self.did["steps"] = len(ran)
