@@ -13,12 +13,22 @@ from recovery.demo.tables import OWNERS
 from tests.conformance.workers import Workers
 
 
+def reviewer(name: str) -> Any:
+    user = get_user_model().objects.create_user(name, password="pw")
+    user.user_permissions.set(Permission.objects.filter(codename__in=["decide_approvalrequest", "start_state"]))
+    return user
+
+
 @pytest.fixture
 def ada(transactional_db: None) -> Any:
     """A reviewer, seen by every process."""
-    user = get_user_model().objects.create_user("ada", password="pw")
-    user.user_permissions.set(Permission.objects.filter(codename__in=["decide_approvalrequest", "start_state"]))
-    return user
+    return reviewer("ada")
+
+
+@pytest.fixture
+def grace(transactional_db: None) -> Any:
+    """Another reviewer."""
+    return reviewer("grace")
 
 
 @pytest.fixture

@@ -2,13 +2,14 @@
 
 import os
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, Field
 
 from recovery.pipelines import pipeline
-from rh_agents import ExecutionState, Question, StateMetadata, StateStatus, tool
+from rh_agents import ExecutionState, Policy, Question, StateMetadata, StateStatus, tool
 
 
 class Walk(BaseModel):
@@ -131,6 +132,41 @@ async def by_hand(given: Walk, state: ExecutionState) -> str | None:
         comment = state.resolution.comment if state.resolution else "undecided"
         taken.append((await take(comment, given, state)).result)
     return ", ".join(taken)
+
+
+class Draft(Walk):
+    """`needed` people decide about the draft; `undo_window_s` and `expires_at` are those of that question."""
+
+    needed: int = 1
+    undo_window_s: float = 0
+    expires_at: datetime | None = None
+
+
+@tool(name="draft")
+async def draft(walk: Walk, context: Any, state: ExecutionState) -> Amount:
+    """Follows what a reviewer wrote who sent the run back."""
+    _do(walk, state, "draft")
+    told = [instruction.text for instruction in state.instructions]
+    return Amount(value=int(told[-1]) if told else 1)
+
+
+@pipeline("conformance-draft", input_model=Draft, title="Draft", version="1")
+async def drafted(given: Draft, state: ExecutionState) -> str:
+    await prepare(given, None, state)
+    begin = await state.ask(Question(key="begin", title="Begin?"))
+    question = Question(
+        key="go",
+        title="Go on?",
+        proposal=(await draft(given, None, state)).result,
+        change_targets=["draft::tool_call"],
+        expires_at=given.expires_at,
+        policy=Policy(needed=given.needed, undo_window_s=given.undo_window_s),
+    )
+    answer = await state.ask(question)
+    if not answer.approved:
+        return f"{begin.comment}: {answer.kind}"
+    await gated(answer.proposal, given, state)
+    return f"{begin.comment}: {(await last(given, None, state)).result}"
 
 
 @tool(name="exit")

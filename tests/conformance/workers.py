@@ -6,6 +6,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -65,7 +66,8 @@ class Workers:
 
     def kill(self, worker: subprocess.Popen[bytes]) -> None:
         """kill -9, and nothing of it is left when this returns."""
-        os.killpg(worker.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # It may have ended by itself.
+            os.killpg(worker.pid, signal.SIGKILL)
         worker.wait()
         self.running.remove(worker)
         assert not is_alive(worker.pid)
@@ -97,6 +99,10 @@ class Workers:
     @property
     def has_ended(self) -> bool:
         return any(worker.poll() is not None for worker in self.running)
+
+    def log_of(self, worker: subprocess.Popen[bytes]) -> str:
+        [host] = [word for word in worker.args if str(word).endswith("@test")]
+        return (self.folder / f"worker-{host[1:-5]}.log").read_text()
 
     def logs(self) -> str:
         return "\n".join(f"{path.name}:\n{path.read_text()}" for path in sorted(self.folder.glob("worker-*.log")))

@@ -262,7 +262,7 @@ class Storm:
         """Whether a promise is broken already."""
         for worker in self.workers.running:
             if worker.poll() is not None:
-                raise BrokenPromise(f"worker {worker.pid} ended by itself\n{self.workers.logs()[-5000:]}")
+                raise BrokenPromise(f"worker {worker.pid} ended by itself:\n{self.workers.log_of(worker)}")
         for state_id, course in self.runs.items():
             check_steps(state_id, notes(course.folder), self.hurt)
         check_acts([act for act in ledgers(self.folder) if act["outcome"] == "error"])
