@@ -56,8 +56,7 @@ def record(
     )
     entry.hash = hash_of(entry)
     entry.save(force_insert=True)
-    tail.number, tail.hash = entry.number, entry.hash
-    tail.save(update_fields=["number", "hash"])
+    AuditTail.objects.filter(pk=tail.pk).update(number=entry.number, hash=entry.hash)
     return entry
 
 

@@ -1,5 +1,7 @@
 """Carrying an answer to a run: into its history, or as the resolution of a pause made by hand."""
 
+from django.db.models import QuerySet
+
 from recovery.backends import DjangoArtifactBackend, DjangoStateBackend
 from recovery.errors import DigestMismatch
 from recovery.models import ApprovalRequest, Resolution, Resumption
@@ -37,24 +39,27 @@ def apply_decisions(state: ExecutionState) -> int:
     """
     applied = 0
     if state.history.open:
-        decided = ApprovalRequest.objects.decided().filter(state_id=state.state_id, outcome__in=CARRIED_OUT)
-        for request in decided.filter(address__in=list(state.history.open), is_manual=False):
-            if request.generation == state.history.open[request.address].generation and _is_taken_up(request):
-                state.answer(request.address, _answer_of(request))
+        asked = _taken_up().filter(request__address__in=list(state.history.open), request__is_manual=False)
+        for resolution in asked.filter(request__state_id=state.state_id, request__outcome__in=CARRIED_OUT):
+            request = resolution.request
+            if request.generation == state.history.open[request.address].generation:
+                state.answer(request.address, _answer_of(resolution))
                 applied += 1
     by_hand = pause_by_hand(state.state_id)
-    if by_hand is not None and not by_hand.is_open and _is_taken_up(by_hand):
+    if by_hand is not None and (taken_up := _taken_up().filter(request=by_hand).first()):
         # Whatever the status is: the run may have failed since, or a worker have died that wrote `running`.
-        state.resolution = _answer_of(by_hand)
+        state.resolution = _answer_of(taken_up)
         applied += 1
     return applied
 
 
-def _is_taken_up(request: ApprovalRequest) -> bool:
-    """Whether a worker has taken the decision up: until then it may be undone."""
+def _taken_up() -> QuerySet[Resolution]:
+    """What a worker has taken up: until then it may be undone."""
     waiting = (Resumption.Status.PENDING, Resumption.Status.UNDONE)
-    jobs = Resumption.objects.filter(resolution__request=request, resolution__undone_at__isnull=True)
-    return jobs.exclude(status__in=waiting).exists()
+    taken = [status for status in Resumption.Status if status not in waiting]
+    standing = Resolution.objects.filter(undone_at__isnull=True, resumption__status__in=taken)
+    heavy = ("question", "message", "args_schema", "response_schema")
+    return standing.select_related("request").defer(*(f"request__{name}" for name in heavy))
 
 
 def why_cancelled(state: ExecutionState) -> str:
@@ -71,10 +76,9 @@ def waits_by_hand(state: ExecutionState) -> bool:
     return is_paused and pause_by_hand(state.state_id) is not None
 
 
-def _answer_of(request: ApprovalRequest) -> Answer:
-    resolution = request.resolutions.get(undone_at__isnull=True)
+def _answer_of(resolution: Resolution) -> Answer:
     answer: Answer = decode(resolution.answer, load_artifact=DjangoArtifactBackend().load_artifact)
-    _check(request, resolution, answer)
+    _check(resolution.request, resolution, answer)
     return answer
 
 

@@ -15,6 +15,7 @@ from typing import Self
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 from django.db.models.functions import Now
 
 from recovery.models import Resumption, State
@@ -65,20 +66,20 @@ class Lease:
     def release_unless_due(self) -> bool:
         """Let go if no job is due. `False`: one came meanwhile, so the holder looks again."""
         with transaction.atomic():
-            state = State.objects.select_for_update(no_key=True).filter(pk=self.state_id).first()
-            if state is None or state.fence != self.fence:
+            held = State.objects.filter(pk=self.state_id, fence=self.fence)
+            if held.select_for_update(no_key=True).values_list("pk").first() is None:
                 return True  # Deleted meanwhile, or somebody else's.
-            if Resumption.objects.due().filter(state=state).exists():
+            if Resumption.objects.due().filter(state_id=self.state_id).exists():
                 return False
-            state.lease_until, state.lease_owner = None, ""
-            state.save(update_fields=["lease_until", "lease_owner"])
+            held.update(lease_until=None, lease_owner="")
         return True
 
 
 def claim(state_id: uuid.UUID) -> Lease | None:
     """Take the lease of a state that has a job due and no holder, by compare-and-set; `None` if that is not so."""
-    fence = State.objects.filter(pk=state_id).values_list("fence", flat=True).first()
-    if fence is None or not Resumption.objects.due().filter(state_id=state_id).exists():
+    is_due = Exists(Resumption.objects.due().filter(state_id=OuterRef("pk")))
+    fence = State.objects.filter(is_due, pk=state_id).values_list("fence", flat=True).first()
+    if fence is None:
         return None
     began = time.monotonic()
     # The fence is part of the condition: this process may sleep here, and must not come by the number of a successor.

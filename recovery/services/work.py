@@ -50,6 +50,8 @@ def work_on_state(state_id: uuid.UUID) -> None:
         return
     with lease:
         try:
+            # It was claimed for a job that is due, so that there is no need to look first.
+            _do_due_jobs(lease)
             while not lease.release_unless_due():
                 _do_due_jobs(lease)
         except (LeaseLost, StaleWriterError):
@@ -57,15 +59,19 @@ def work_on_state(state_id: uuid.UUID) -> None:
 
 
 def _do_due_jobs(lease: Lease) -> None:
-    ids, deaths = _take_due_jobs(lease)
+    row, jobs, deaths = _take_due_jobs(lease)
+    if not jobs:
+        return
+    ids = [job.pk for job in jobs]
+    forks = [job for job in jobs if job.kind == Resumption.Kind.FORK]
     try:
         if deaths >= settings.RECOVERY["RESUME_MAX_ATTEMPTS"]:
             _give_up(lease, ids, WorkerDied(deaths))
-        elif sent_back := Resumption.objects.filter(pk__in=ids, kind=Resumption.Kind.FORK).order_by("pk").first():
+        elif forks:
             # Whatever else was decided about this run: it goes on as another one.
-            go_back(lease, sent_back, ids)
+            go_back(lease, min(forks, key=lambda job: job.pk), ids)
         else:
-            _run(lease, ids)
+            _run(lease, row, ids)
     except (PipelineGone, DigestMismatch) as reason:
         _end_jobs(lease, ids, Resumption.Status.BLOCKED, str(reason))
     except (LeaseLost, StaleWriterError):
@@ -76,13 +82,15 @@ def _do_due_jobs(lease: Lease) -> None:
         _try_later(lease, ids, error)
 
 
-def _take_due_jobs(lease: Lease) -> tuple[list[int], int]:
-    """Their ids; and how often one of them was tried, if the last time its worker died.
+def _take_due_jobs(lease: Lease) -> tuple[State, list[Resumption], int]:
+    """The state, and they; and how often one of them was tried, if the last time its worker died.
 
     Raises `LeaseLost` to a holder that slept too long: the jobs may be done by now, and must not be due again.
     """
     with transaction.atomic():
-        if not State.objects.select_for_update(no_key=True).filter(pk=lease.state_id, fence=lease.fence):
+        held = State.objects.select_for_update(no_key=True).filter(pk=lease.state_id, fence=lease.fence)
+        state = held.defer("output", "error", "custom_data", "generations").first()
+        if state is None:
             raise LeaseLost(f"state {lease.state_id} was taken over")
         jobs = list(Resumption.objects.due().filter(state_id=lease.state_id).order_by("created_at", "pk"))
         # Nobody works on them but this holder, so whoever took those is dead, or has lost the lease.
@@ -91,11 +99,10 @@ def _take_due_jobs(lease: Lease) -> tuple[list[int], int]:
             # A run of hours may well outlive some workers. Only those count that got no step further.
             job.attempts = 1 if _has_completed_a_step_since(job) else job.attempts + 1
             job.save(update_fields=["attempts"])
-        ids = [job.pk for job in jobs]
-        Resumption.objects.filter(pk__in=ids).update(
+        Resumption.objects.filter(pk__in=[job.pk for job in jobs]).update(
             status=Resumption.Status.RUNNING, started_at=timezone.now(), fence=lease.fence
         )
-    return ids, max((job.attempts for job in left), default=0)
+    return state, jobs, max((job.attempts for job in left), default=0)
 
 
 def _has_completed_a_step_since(job: Resumption) -> bool:
@@ -105,8 +112,7 @@ def _has_completed_a_step_since(job: Resumption) -> bool:
     return completed.filter(started_at__gte=job.started_at.timestamp()).exists()
 
 
-def _run(lease: Lease, job_ids: list[int]) -> None:
-    row = State.objects.get(pk=lease.state_id)
+def _run(lease: Lease, row: State, job_ids: list[int]) -> None:
     if reason := why_cannot_go_on(row):
         raise PipelineGone(reason)
     pipeline = pipelines.get(row.pipeline)
