@@ -4,7 +4,7 @@ from typing import Any
 
 from django.contrib.auth.models import Group
 
-from recovery.models import ApprovalRequest
+from recovery.models import ApprovalRequest, State
 from recovery.pipelines import pipeline
 from recovery.services.start_run import start_run
 from rh_agents import ExecutionState, Policy, Question
@@ -33,11 +33,16 @@ async def asking(order: RefundInput, state: ExecutionState) -> str:
     return str((await pay(answer.proposal, None, state)).result)
 
 
-def ask(policy: Policy | None = None, *, by: Any = None, amount: str = "420.00", **question: Any) -> ApprovalRequest:
-    """An open request: the question of the pipeline, with `question` and `policy` instead of what it says itself."""
+def run(policy: Policy | None = None, *, by: Any = None, amount: str = "420.00", **question: Any) -> State:
+    """A run that asks: the question of the pipeline, with `question` and `policy` instead of what it says itself."""
     _WANTED.clear()
     _WANTED.update(question, **({"policy": policy} if policy is not None else {}))
-    return only_request(work(start_run("test-asking", {"order": "A-17", "amount": amount}, by=by).pk))
+    return work(start_run("test-asking", {"order": "A-17", "amount": amount}, by=by).pk)
+
+
+def ask(policy: Policy | None = None, **asked: Any) -> ApprovalRequest:
+    """The open request of such a run."""
+    return only_request(run(policy, **asked))
 
 
 def member(user: Any, *groups: str) -> Any:

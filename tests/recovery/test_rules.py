@@ -2,6 +2,7 @@
 
 import json
 import threading
+from collections import Counter
 from datetime import timedelta
 
 import pytest
@@ -19,7 +20,7 @@ from recovery.services.pauses import on_checkpoint
 from recovery.services.rules import decide_by_rules, delete_unused_rule, preview, revoke_rule, save_rule
 from rh_agents import Policy
 from rh_agents.core.serialization import decode
-from tests.recovery.asking import ask
+from tests.recovery.asking import ask, run
 from tests.recovery.conftest import work
 from tests.recovery.sample_pipelines import Address
 
@@ -351,6 +352,32 @@ def test_runs_at_once_never_use_a_rule_more_often_than_it_may_be(rule):
     assert uses(small) == limit
     assert (Resolution.objects.count(), Decision.objects.filter(rule=small).count()) == (limit, limit)
     assert ApprovalRequest.objects.open().count() == many - limit
+    assert list(audit.broken_links()) == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_whole_runs_at_once_so_many_go_on_as_a_rule_may_decide(rule):
+    set_default_on_checkpoint(on_checkpoint)
+    many = 8 if connection.vendor == "postgresql" else 3
+    small = rule(max_uses=many - 2)
+    barrier, statuses = threading.Barrier(many), []
+
+    def go():
+        try:
+            barrier.wait(20)
+            statuses.append(run().status)
+        except BaseException as error:
+            statuses.append(error)
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=go) for _ in range(many)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert Counter(statuses) == {"completed": many - 2, "awaiting": 2}
+    assert (uses(small), Decision.objects.filter(rule=small).count(), failures()) == (many - 2, many - 2, [])
     assert list(audit.broken_links()) == []
 
 
