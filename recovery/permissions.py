@@ -46,7 +46,7 @@ def say_of(user: Any, request: ApprovalRequest) -> Say:
 
 def policy_of(request: ApprovalRequest) -> Policy:
     """The policy that was kept with `request`."""
-    return Policy.model_validate(request.policy)
+    return Policy.combined(request.policy)
 
 
 def holders_of(permission: str) -> QuerySet[Any]:

@@ -9,7 +9,6 @@ from django.contrib.auth.models import Group
 from django.db import transaction
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
-from pydantic import ValidationError
 
 from recovery.admin.policy_form import HOW, WHEN, WHO, PolicyForm
 from recovery.admin.reading import WrittenAdmin
@@ -51,10 +50,7 @@ class PolicyAdmin(WrittenAdmin):
     def applies(self, obj: PipelinePolicy) -> SafeString:
         """Every rule, and who says it."""
         layers = layers_of(obj.pipeline)
-        try:
-            merged = merge(layers)
-        except ValidationError as error:
-            return format_html('<p class="warning">{}</p>', str(error.errors()[0]["msg"]))
+        merged = merge(layers)
         rows = ((LABELS[name], words_of(name, getattr(merged, name)), who) for name, who in _who_says(layers))
         table = format_html_join("", "<tr><th scope=row>{}</th><td>{}</td><td>{}</td></tr>", rows)
         return format_html("{}<table class=applies><tbody>{}</tbody></table>", _warning(merged), table)

@@ -34,7 +34,7 @@ def effective_policy(pipeline_name: str, question: Question | None) -> Policy:
         return asked.over(coded)
     theirs = _touched(said)
     free = {name: value for name, value in asked.given().items() if name not in theirs}
-    return tightened(Policy(**{**said.over(coded).given(), **free}), asked)
+    return tightened(Policy.combined({**said.over(coded).given(), **free}), asked)
 
 
 def admins_policy(pipeline_name: str) -> Policy | None:
@@ -59,7 +59,7 @@ def tightened(policy: Policy, by: Policy) -> Policy:
     names = frozenset(eligible(policy).intersection(eligible(by)).values_list("username", flat=True))
     if len(names) < tighter.total_needed:
         return tighter
-    return Policy(**{**tighter.given(), "users": names, "groups": frozenset(), "permission": ""})
+    return Policy.combined({**tighter.given(), "users": names, "groups": frozenset(), "permission": ""})
 
 
 def _who(policy: Policy) -> tuple[Any, ...]:

@@ -47,7 +47,7 @@ def clashes(pipeline: str, policy: Policy) -> list[str]:
     found = []
     for name, parts in _combined(pipeline, policy):
         try:
-            merge(parts)
+            Policy(**merge(parts).given())
         except ValidationError as error:
             reasons = "; ".join(one["msg"].removeprefix("Value error, ") for one in error.errors())
             found.append(f"Together with what else is said about {name or ALL}: {reasons}.")
@@ -69,7 +69,6 @@ def layers_of(pipeline: str, own: Policy | None = None) -> list[tuple[str, Polic
 
 
 def merge(layers: list[tuple[str, Policy]]) -> Policy:
-    """Raises ValidationError where they do not go together."""
     merged = Policy()
     for _, policy in reversed(layers):
         merged = policy.over(merged)

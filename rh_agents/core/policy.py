@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, model_validator
 
 from rh_agents.core.texts import Text
 
@@ -10,6 +10,7 @@ Risk = Literal["low", "medium", "high", "critical"]
 OnExpire = Literal["reject", "approve", "cancel"]
 RISK_ORDER: tuple[Risk, ...] = ("low", "medium", "high", "critical")
 
+_COMBINED = {"is_combined": True}
 LONGEST_S = 10 * 366 * 24 * 3600.0
 Name = Annotated[Text, Field(min_length=1, max_length=150)]
 Seconds = Annotated[float, Field(gt=0, le=LONGEST_S, allow_inf_nan=False)]
@@ -52,13 +53,21 @@ class Policy(BaseModel):
     escalate_to: frozenset[Name] = frozenset()
 
     @model_validator(mode="after")
-    def _can_be_met(self) -> Self:
+    def _can_be_met(self, info: ValidationInfo) -> Self:
+        if info.context == _COMBINED:
+            return self
         closed = self.users and not (self.groups or self.permission or self.from_groups)
         if closed and self.total_needed > len(self.users):
             raise ValueError(f"it needs {self.total_needed} people, and only {len(self.users)} may decide")
         if self.escalate_after_s is not None and not self.escalate_to:
             raise ValueError("escalate_after_s needs escalate_to: the groups that may decide from then on")
         return self
+
+    @classmethod
+    def combined(cls, rules: dict[str, Any]) -> "Policy":
+        """Of rules that several said, each of whom made sense. Together they may ask for more people than there are:
+        a question under them waits until somebody changes that, instead of failing the run."""
+        return cls.model_validate(rules, context=_COMBINED)
 
     @property
     def total_needed(self) -> int:
@@ -80,7 +89,7 @@ class Policy(BaseModel):
 
     def over(self, other: "Policy | None") -> "Policy":
         """This one, and what it leaves open as `other` says."""
-        return self if other is None else Policy(**{**other.given(), **self.given()})
+        return self if other is None else Policy.combined({**other.given(), **self.given()})
 
     def tightened_by(self, other: "Policy") -> "Policy":
         """This one, but never laxer than what `other` says: of each rule that it gives, the stricter one."""
@@ -97,7 +106,7 @@ class Policy(BaseModel):
             changed["on_expire"] = _STRICTER["on_expire"](self.on_expire, other.on_expire)
         if other.escalate_after_s is not None and self.escalate_after_s is None:
             changed |= {"escalate_after_s": other.escalate_after_s, "escalate_to": other.escalate_to}
-        return Policy(**{**self.given(), **changed})
+        return Policy.combined({**self.given(), **changed})
 
     def _narrowed_to(self, other: "Policy") -> dict[str, Any]:
         """Who may decide, where both say it: only what both name. Where that is nothing, `self` stays as it is: who

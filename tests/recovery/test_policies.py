@@ -150,3 +150,19 @@ def test_what_is_irreversible_is_approved_by_nobody_whatever_a_policy_says(run_u
     PipelinePolicy.objects.create(rules={"expires_after_s": 60, "on_expire": "approve"})
     request = only_request(run_until_it_waits())
     assert (request.effect, request.on_expire) == ("irreversible", "reject")
+
+
+def test_what_an_admin_and_a_question_say_may_ask_for_more_people_than_there_are_and_the_run_waits(asked, ada, grace):
+    PipelinePolicy.objects.create(pipeline="test-quorum", rules={"needed": 2})
+    request = asked(Policy(users={"ada"}))
+    assert (policy_of(request).users, policy_of(request).needed) == ({"ada"}, 2)
+    assert why_stuck(request) == "It needs 2 people, and only one may decide."
+    assert decide(request.pk, by=ada, kind="approve").resolution is None
+
+
+def test_one_request_that_would_need_too_many_people_keeps_no_other_from_being_tightened(asked, ada, grace):
+    small, other = asked(Policy(users={"ada"})), asked(Policy())
+    assert tighten_open_requests("test-quorum", Policy(needed=2), by=ada) == 2
+    for request in (small, other):
+        request.refresh_from_db()
+        assert policy_of(request).needed == 2
