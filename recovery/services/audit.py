@@ -47,7 +47,7 @@ def record(
         at=timezone.now(),
         action=action,
         actor=by.get_username()[:LONGEST_NAME] if by is not None else "",
-        actor_kind=actor_kind or (Actor.of(by).kind if by is not None else "system"),
+        actor_kind=actor_kind or _kind_of(by),
         channel=channel,
         state_id=state_id,
         request_id=request_id,
@@ -67,6 +67,12 @@ def hold() -> AuditTail:
         return tail
     AuditTail.objects.bulk_create([AuditTail(pk=1)], ignore_conflicts=True)
     return AuditTail.objects.select_for_update().get(pk=1)
+
+
+def _kind_of(by: Any) -> str:
+    if isinstance(by, Actor):
+        return by.kind
+    return "user" if by is not None else "system"
 
 
 def hash_of(entry: AuditEntry) -> str:

@@ -35,7 +35,7 @@ class TestIcons:
 
     def test_every_mark_has_a_symbol_and_a_word(self) -> None:
         tables = [value for name, value in vars(marks).items() if name.endswith("_MARKS")]
-        assert len(tables) == 6
+        assert len(tables) == 7
         for mark in (mark for table in tables for mark in table.values()):
             assert mark.word
             assert mark.icon in SYMBOLS
