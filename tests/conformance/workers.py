@@ -26,7 +26,7 @@ LEASE_S = 2.0
 class Workers:
     """The processes of one test. Their logs go to `folder`; killed together at its end."""
 
-    def __init__(self, folder: Path, queue: str = "") -> None:
+    def __init__(self, folder: Path, queue: str = "", broker_url: str | None = None) -> None:
         self.folder = folder
         self.queue = queue or f"test-{uuid.uuid4().hex}"
         self.running: list[subprocess.Popen[bytes]] = []
@@ -45,7 +45,7 @@ class Workers:
             "hostname": real_settings.CELERY_BROKER_URL,
             "transport_options": real_settings.CELERY_BROKER_TRANSPORT_OPTIONS,
         }
-        if url := os.environ.get("TEST_BROKER_URL"):
+        if url := broker_url or os.environ.get("TEST_BROKER_URL"):
             self.environment["CELERY_BROKER_URL"] = url
             self.broker = {"hostname": url}
 

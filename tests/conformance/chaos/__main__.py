@@ -1,6 +1,6 @@
 """A storm on a PostgreSQL database and a Redis server of its own: `make chaos`.
 
-python -m tests.conformance.chaos --seed 1 --runs 150 --minutes 2 --workers 3
+python -m tests.conformance.chaos --seed 1 --runs 100 --minutes 2 --workers 3
 
 TEST_DATABASE_URL names the server, by default the one of this machine.
 """
@@ -27,7 +27,7 @@ SERVER = "postgres://postgres@127.0.0.1:5432/postgres"
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make chaos", description=__doc__.partition("\n")[0])
     parser.add_argument("--seed", type=int, default=None, help="of what is drawn; by default another one each time")
-    parser.add_argument("--runs", type=int, default=150)
+    parser.add_argument("--runs", type=int, default=100)
     parser.add_argument("--minutes", type=float, default=2.0)
     parser.add_argument("--workers", type=int, default=3)
     given = parser.parse_args()

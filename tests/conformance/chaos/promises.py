@@ -87,8 +87,6 @@ def _check_end(state: State, requests: list[ApprovalRequest]) -> None:
         raise BrokenPromise(f"the run is {state.status}", state.pk)
     if state.status not in ("completed", "awaiting", "cancelled"):
         raise BrokenPromise(f"the run is {state.status} in the end", state.pk)
-    if state.lease_until is not None:
-        raise BrokenPromise("nobody works on it, and it is leased", state.pk)
 
 
 def _check_whole(state: State, ran: list[Note], allowed: Counter[tuple[str, str]]) -> None:
