@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help run test browser soak chaos lint fmt bench migrations clean
+.PHONY: help run test browser soak chaos lint fmt bench bench-decide migrations clean
 .DEFAULT_GOAL := help
 
 help:
@@ -17,6 +17,7 @@ help:
 	@echo "make lint        formatting, rules, import contracts, types, templates, migrations"
 	@echo "make fmt         format the code"
 	@echo "make bench       the numbers of the README, beside the peers"
+	@echo "make bench-decide  how quickly a decided run goes on, and decisions a second: needs PostgreSQL and Redis"
 	@echo "make migrations  write the migrations of changed models"
 	@echo "make clean       remove .venv and caches; your data in var/ stays"
 
@@ -50,6 +51,9 @@ fmt: $(VENV)/.dev
 
 bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/checkpoint.py $(ARGS)
+
+bench-decide: $(VENV)/.runtime
+	$(BIN)/python benchmarks/decide.py $(ARGS)
 
 migrations: $(VENV)/.runtime
 	$(BIN)/python manage.py makemigrations recovery

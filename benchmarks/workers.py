@@ -126,12 +126,14 @@ def _queue(where: Path | str, broker_url: str | None) -> Iterator[str]:
 
 def forget_queue(broker_url: str, queue: str) -> int:
     """How many messages were in it."""
-    from kombu import Connection
+    from kombu import Connection, Exchange, Queue
 
     with Connection(broker_url) as broker:
-        channel = broker.default_channel
-        count = int(channel.queue_declare(queue).message_count)
-        channel.queue_delete(queue)
+        # Declared as Celery does, so that its binding goes with it.
+        declared = Queue(queue, Exchange(queue), routing_key=queue)(broker.default_channel)
+        count = int(declared.queue_declare(passive=True).message_count)
+        declared.declare()
+        declared.delete()
         return count
 
 
