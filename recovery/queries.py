@@ -5,8 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.contrib.auth import get_user_model
-from django.db.models import F, Prefetch, Q, QuerySet, Value
+from django.db.models import Case, F, Prefetch, Q, QuerySet, Value, When
 
 from recovery.models import ApprovalRequest, Artifact, ArtifactRef, Decision, Event, Resolution, Resumption
 from recovery.models.approval import ApprovalRequestQuerySet
@@ -15,7 +14,6 @@ from rh_agents.core.types import ExecutionStatus
 # Nobody counts further, and the database need not either.
 COUNT_AT_MOST = 99
 OPTIONS_AT_MOST = 200
-DECIDERS_AT_MOST = 5
 DECISIONS_AT_MOST = 100
 DECIDE = "recovery.decide_approvalrequest"
 
@@ -150,47 +148,60 @@ def _events_when_asked(request: ApprovalRequest, addresses: Sequence[str]) -> di
     return {event.address: event for event in events.defer("traceback", "wrote").order_by("attempt")}
 
 
-def decisions_of(request: ApprovalRequest) -> list[Decision]:
-    """In the order they came, refused ones too, each with its person and what it settled; of very many refused ones
-    the newest."""
-    decisions = request.decisions.select_related("actor", "on_behalf_of", "resolution").defer("resolution__answer")
+def decisions_of(request: ApprovalRequest, *, with_comments: bool = False) -> list[Decision]:
+    """What people did, but for what they only said: in the order it came, refused acts too, each with its people and
+    what it settled; of very many refused ones the newest."""
+    decisions = request.decisions.all() if with_comments else request.decisions.exclude(kind="comment", refusal="")
+    decisions = decisions.select_related("actor", "resolution", "target", "on_behalf_of")
     # Accepted ones sort first: their `refusal` is empty.
-    kept = decisions.order_by("refusal", "-created_at", "-pk")[:DECISIONS_AT_MOST]
+    kept = decisions.defer("resolution__answer").order_by("refusal", "-created_at", "-pk")[:DECISIONS_AT_MOST]
     return sorted(kept, key=lambda decision: (decision.created_at, decision.pk))
 
 
-def newest_job(request: ApprovalRequest) -> Resumption | None:
-    """What carries the decision to the run, or a later try, with the state as it stood at that very moment."""
-    return Resumption.objects.filter(state_id=request.state_id).select_related("state").order_by("-pk").first()
+def comments_of(request: ApprovalRequest) -> list[Decision]:
+    """What people said about it, in the order they said it; of very many the newest."""
+    said = request.decisions.filter(kind="comment", refusal="").select_related("actor")
+    return list(said.order_by("-pk")[:DECISIONS_AT_MOST])[::-1]
 
 
-def last_step(request: ApprovalRequest) -> Event | None:
-    """The step that ended last in the run."""
+def group_of(request: ApprovalRequest) -> list[ApprovalRequest]:
+    """The requests of its group, itself too, in the order they were asked; empty where it has none."""
+    if not request.group:
+        return []
+    members = ApprovalRequest.objects.filter(state_id=request.state_id, group=request.group)
+    return list(members.only("id", "title", "outcome", "resolved_at").order_by("opened_at", "address", "pk"))
+
+
+def job_of(request: ApprovalRequest) -> Resumption | None:
+    """What carries the decision to the run, or once that is over what last moved it; with the state as it stood at
+    that very moment. What was taken back never moved it."""
+    is_own = Q(resolution__request=request, status__in=Resumption.UNFINISHED)
+    jobs = _jobs(request.state_id).alias(place=Case(When(is_own, then=0), default=1))
+    return jobs.order_by("place", "-pk").first()
+
+
+def newest_job(state_id: Any) -> Resumption | None:
+    """What last moved a run, or is about to; with the state, as above."""
+    return _jobs(state_id).order_by("-pk").first()
+
+
+def _jobs(state_id: Any) -> QuerySet[Resumption]:
+    jobs = Resumption.objects.filter(state_id=state_id).exclude(status=Resumption.Status.UNDONE)
+    return jobs.select_related("state")
+
+
+def last_step(state_id: Any) -> Event | None:
+    """The step that ended last in a run."""
     return (
         Event.objects.current()
-        .filter(state_id=request.state_id)
+        .filter(state_id=state_id)
         .only("address", "status", "position")
         .order_by("-position")
         .first()
     )
 
 
-def asked_next(request: ApprovalRequest) -> ApprovalRequest | None:
-    """What the same run waits for now."""
-    asked = ApprovalRequest.objects.open().filter(state_id=request.state_id)
+def asked_next(state_id: Any) -> ApprovalRequest | None:
+    """What a run waits for now."""
+    asked = ApprovalRequest.objects.open().filter(state_id=state_id)
     return asked.most_urgent_first().only("id", "title").first()
-
-
-def deciders(request: ApprovalRequest) -> list[Any]:
-    """Some of the people who may decide it."""
-    people = get_user_model()._default_manager.filter(is_active=True)
-    permitted = Q(is_superuser=True) | _has_permission("user_permissions") | _has_permission("groups__permissions")
-    may = people.filter(permitted)
-    if request.requested_by_id is not None and not request.self_approval:
-        may = may.exclude(pk=request.requested_by_id)
-    return list(may.distinct().order_by("first_name", "username")[:DECIDERS_AT_MOST])
-
-
-def _has_permission(where: str) -> Q:
-    app, codename = DECIDE.split(".")
-    return Q(**{f"{where}__codename": codename, f"{where}__content_type__app_label": app})

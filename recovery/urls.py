@@ -3,6 +3,7 @@
 from django.urls import URLPattern, URLResolver, path
 
 from recovery.views import (
+    acts,
     artifacts,
     compare,
     delegations,
@@ -25,6 +26,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("next/", inbox.next_request, name="next"),
     path("requests/<uuid:pk>/", requests.show_request, name="request"),
     path("requests/<uuid:pk>/decide/", requests.decide_request, name="decide"),
+    path("requests/<uuid:pk>/undo/", acts.undo_decision, name="undo"),
+    path("requests/<uuid:pk>/act/", acts.act_on_request, name="act"),
+    path("requests/<uuid:pk>/comment/", acts.comment_on_request, name="comment"),
     path("requests/<uuid:pk>/progress/", requests.show_progress, name="progress"),
     path("states/", states.show_states, name="states"),
     path("states/<uuid:pk>/", state.show_state, name="state"),

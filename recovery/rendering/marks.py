@@ -46,12 +46,15 @@ DECISION_MARKS = {
     "delegate": Mark("Handed on", "send"),
     "escalate": Mark("Escalated", "flag"),
     "comment": Mark("Commented", "message-square"),
+    "undo": Mark("Took it back", "undo-2"),
 }
 REFUSAL_MARKS = {
     "already_resolved": Mark("Came second", "users", "warn"),
     "not_waiting": Mark("Not waiting", "clock", "warn"),
     "not_allowed": Mark("Not allowed", "lock", "warn"),
     "stale": Mark("Saw an older version", "pencil", "warn"),
+    "held": Mark("Held by somebody", "user", "warn"),
+    "not_undoable": Mark("Too late to undo", "undo-2", "warn"),
 }
 EFFECT_MARKS = {
     "read": Mark("Reads only", "search"),

@@ -1,5 +1,6 @@
 """The small marks of the pages: icons, badges, people, times, ids and addresses, each drawn in one way only."""
 
+import math
 from datetime import datetime
 from typing import Any
 
@@ -32,6 +33,8 @@ register = template.Library()
 
 # A due date nearer than this is marked as urgent.
 SOON_S = quantities.HOUR_S
+# A countdown of more than this counts minutes.
+LONG_S = 90
 
 
 @register.simple_tag
@@ -147,6 +150,31 @@ def due(when: datetime | None, prefix: str = "") -> SafeString:
     )
 
 
+_THEN = {"reject": "rejected", "approve": "approved", "cancel": "cancelled"}
+
+
+@register.simple_tag
+def expires(when: datetime, on_expire: str) -> SafeString:
+    """How long until nobody can decide any more, and what it comes to then."""
+    left_s = (when - timezone.now()).total_seconds()
+    words = f"expires in {quantities.span(left_s)}" if left_s > 0 else "expires now"
+    return format_html(
+        '<span class="due{}" title="expires {}">{}{}, then {}</span>',
+        " due-soon" if left_s < SOON_S else "",
+        _exact(when),
+        icon("hourglass"),
+        words,
+        _THEN.get(on_expire, on_expire),
+    )
+
+
+@register.filter
+def countdown(left_s: float) -> str:
+    """What is left, counted down to nothing; static/js/request.js goes on with it in the same words."""
+    whole = math.ceil(left_s)
+    return f"{whole} s" if whole < LONG_S else f"{math.ceil(whole / 60)} min"
+
+
 def _exact(when: datetime) -> str:
     return f"{timezone.localtime(when):%Y-%m-%d %H:%M:%S %Z}"
 
@@ -210,6 +238,11 @@ def full_name(user: Any) -> str:
 @register.filter
 def initials(user: Any) -> str:
     return _initials(full_name(user))
+
+
+@register.filter
+def name_initials(name: str) -> str:
+    return _initials(str(name))
 
 
 def _initials(name: str) -> str:
@@ -282,7 +315,7 @@ def markdown(text: str) -> SafeString:
 
 # Which entry of the navigation a page belongs to, where that is not the page itself.
 _SECTIONS = {
-    "inbox": {"request", "decide", "progress"},
+    "inbox": {"request", "decide", "progress", "undo", "act", "comment"},
     "states": {"state", "compare", "artifact", "step", "storage_entry"},
     "pipelines": {"pipeline"},
 }

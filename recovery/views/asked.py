@@ -6,15 +6,17 @@ from typing import Any, Self
 
 from pydantic import BaseModel
 
+from recovery.backends import DjangoArtifactBackend
 from recovery.errors import PipelineGone
 from recovery.models import ApprovalRequest, Artifact, ProposalVersion
-from recovery.permissions import why_not_decide
-from recovery.services.questions import MANUAL_KINDS, proposal_of, question_of, why_cannot_go_on, why_not_waiting
-from rh_agents.core.approvals import Choice, Question
-from rh_agents.core.errors import SerializationError
-from rh_agents.core.serialization import referenced_artifact, to_plain, type_name
+from recovery.permissions import Say, say_of
+from recovery.services.answers import comment_required
+from recovery.services.questions import allowed_kinds, proposal_of, question_of, why_cannot_go_on, why_not_waiting
+from rh_agents.core.approvals import ChangeTarget, Choice, Question
+from rh_agents.core.errors import RhAgentsError, SerializationError
+from rh_agents.core.serialization import decode, referenced_artifact, to_plain, type_name
 
-# The kinds that people make in this page, in the order of their buttons when the question names none.
+# What is shown of a question that cannot be read: nobody can decide it here.
 KINDS = ("approve", "edit", "respond", "reject")
 
 
@@ -61,10 +63,26 @@ class Asked:
 
     @cached_property
     def kinds(self) -> list[str]:
-        if self.request.is_manual:
-            return list(MANUAL_KINDS)
-        offered = [str(kind) for kind in self.question.allowed_kinds] if self.question else list(KINDS)
-        return [kind for kind in offered if kind in KINDS]
+        return list(KINDS) if self.unreadable else allowed_kinds(self.request, self.question)
+
+    @cached_property
+    def comment_required(self) -> set[str]:
+        """The kinds that need words here."""
+        return comment_required(self.request, self.question)
+
+    @property
+    def targets(self) -> list[ChangeTarget]:
+        """The steps that the run can be sent back to."""
+        return self.question.change_targets if self.question and "request_changes" in self.kinds else []
+
+    @property
+    def run_input(self) -> BaseModel | None:
+        """What the run was started with, `None` where it has no type."""
+        try:
+            given = decode(self.request.state.input, load_artifact=DjangoArtifactBackend().load_artifact)
+        except RhAgentsError:
+            return None
+        return given if isinstance(given, BaseModel) else None
 
     def choice(self, kind: str) -> Choice | None:
         choices = self.question.choices if self.question else []
@@ -102,8 +120,8 @@ class Asked:
             return ""
         return why_cannot_go_on(self.request.state) or why_not_waiting(self.request) or self.unreadable
 
-    def why_not_by(self, user: Any) -> str:
-        return why_not_decide(user, self.request) if self.request.is_open else ""
+    def say_of(self, user: Any) -> Say:
+        return say_of(user, self.request) if self.request.is_open else Say()
 
 
 def plain_of(text: str) -> Any:

@@ -9,11 +9,18 @@ from recovery.forms import Change, ModelForm, form_for
 from recovery.forms.fields import Node
 from recovery.rendering.call import CallLine, call_lines
 from recovery.views.asked import Asked
+from recovery.views.send_back import INPUTS, SendBack
 
 PROPOSAL = "proposal"
 RESPONSE = "response"
 # Each form of the page has a comment of its own.
-COMMENT_FIELDS = {"approve": "comment", "edit": "comment", "respond": "answer-comment", "reject": "reject-comment"}
+COMMENT_FIELDS = {
+    "approve": "comment",
+    "edit": "comment",
+    "respond": "answer-comment",
+    "reject": "reject-comment",
+    "request_changes": "instructions",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +44,12 @@ class Entered:
         data, asked = self.data, self.asked
         self.key = str(uuid.uuid4())
         self.seen_version = _number(data.get("seen_version")) if data else asked.current.number
+        self.seen_digest = _text(data, "seen_digest") if data else asked.current.digest
         self.button = _text(data, "kind")
         # Each form is bound by what it sends: a rejection brings the proposal along, so that no edit is lost.
         self.proposal = self._proposal_form(_if_sent(data, PROPOSAL))
         self.response = self._response_form(_if_sent(data, RESPONSE))
+        self.back = SendBack(asked, data, inputs_data=_if_sent(data, INPUTS))
         self.comment = _text(data, "comment")
         self.reason = _text(data, "reason")
         self.reject_comment = _text(data, "reject_comment")
@@ -68,6 +77,8 @@ class Entered:
         """The form that the pressed button belongs to."""
         if self.button == "respond":
             return self.response
+        if self.button == "request_changes":
+            return self.back.inputs if self.back.inputs is not None and self.back.inputs.is_bound else None
         if self.button in ("approve", "edit") and self.proposal is not None and self.proposal.is_bound:
             return self.proposal
         return None
@@ -75,7 +86,17 @@ class Entered:
     @property
     def is_act(self) -> bool:
         """Whether rows were added or something was checked, and nothing is to be decided."""
-        return not self.button or any(form is not None and form.action for form in (self.proposal, self.response))
+        return not self.button or any(form.action for form in self._forms)
+
+    @property
+    def is_about_going_back(self) -> bool:
+        """Whether what was pressed stands in the panel that sends the run back."""
+        inputs = self.back.inputs
+        return self.button == "request_changes" or (inputs is not None and bool(inputs.action))
+
+    @property
+    def _forms(self) -> list[ModelForm[Any]]:
+        return [form for form in (self.proposal, self.response, self.back.inputs) if form is not None]
 
     def is_valid(self) -> bool:
         return self.form is None or self.form.is_valid()
@@ -91,7 +112,8 @@ class Entered:
     def act(self) -> dict[str, Any]:
         """The arguments of `services.decide`. Only for what is valid."""
         kind = self.kind
-        value = self.form.value if self.form is not None else None
+        is_back = kind == "request_changes"
+        value = self.form.value if self.form is not None and not is_back else None
         if kind == "edit" and value is None:
             value = self.asked.proposal(self.seen_version)
         return {
@@ -99,14 +121,20 @@ class Entered:
             "proposal": value if kind == "edit" else None,
             "response": value if kind == "respond" else None,
             "comment": self.whole_comment,
+            "to": self.back.to if is_back else "",
+            "inputs": self.back.changed_inputs if is_back else None,
             "seen_version": self.seen_version,
-            "idempotency_key": _text(self.data, "idempotency_key")[:200],
+            "seen_digest": self.seen_digest[:64],
+            "idempotency_key": key_of(self.button, self.data),
         }
 
     @property
     def whole_comment(self) -> str:
         """The canned reason that was chosen, then what was written."""
-        said = (self.reject_reason, self.reject_comment) if self.button == "reject" else (self.reason, self.comment)
+        said = {
+            "reject": (self.reject_reason, self.reject_comment),
+            "request_changes": (self.back.reason, self.back.instructions),
+        }.get(self.button, (self.reason, self.comment))
         return "\n".join(part.strip() for part in said if part.strip())
 
     @property
@@ -124,13 +152,15 @@ class Entered:
         """Put what the service found at the fields it names, and the rest into `problems`."""
         for path, messages in errors.items():
             head, _, inner = path.partition(".")
-            form = {PROPOSAL: self.proposal, RESPONSE: self.response}.get(head)
+            form = {PROPOSAL: self.proposal, RESPONSE: self.response, INPUTS: self.back.inputs}.get(head)
             try:
                 if form is None or not inner:
                     raise KeyError(path)
                 form[inner].errors.extend(messages)
             except KeyError:
-                target = {"comment": self.comment_field}.get(head, "")
+                target = {"comment": self.comment_field, "to": "send-back-to"}.get(head, "")
+                if self.button == "request_changes":
+                    self.back.errors.setdefault(target, []).extend(messages)
                 self.problems.extend(Problem(message.removesuffix("."), target) for message in messages)
 
     @property
@@ -145,7 +175,7 @@ class Entered:
         if self.button:
             forms = [self.form] if self.form is not None else []
         else:
-            forms = [form for form in (self.proposal, self.response) if form is not None and form.is_bound]
+            forms = [form for form in self._forms if form.is_bound]
         nodes = [node for form in forms for node in form.invalid_fields if node.is_editable]
         fields = [Problem(node.full_label, node.id) for node in nodes]
         whole = [Problem(message.removesuffix(".")) for form in forms for message in form.non_field_errors]
@@ -154,7 +184,7 @@ class Entered:
     @property
     def focus_id(self) -> str:
         """Where the focus goes on after a row came or went or a field was put back: what was pressed is gone."""
-        form = next((form for form in (self.proposal, self.response) if form is not None and form.action), None)
+        form = next((form for form in self._forms if form.action), None)
         if form is None:
             return ""
         verb, _, path = form.action.partition(" ")
@@ -177,6 +207,12 @@ class Entered:
         else:
             value, errors = self.proposal.draft, self.proposal.errors
         return call_lines(asked.request.action, value, initial=asked.first_proposal, errors=errors)
+
+
+def key_of(kind: str, data: Mapping[str, Any] | None) -> str:
+    """What makes sending a form twice the same as once. Its buttons are acts of their own."""
+    key = _text(data, "idempotency_key")
+    return f"{kind}:{key}"[:200] if key else ""
 
 
 def _rows_in(node: Node) -> list[Node]:

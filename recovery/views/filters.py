@@ -122,6 +122,18 @@ class Way:
         return self._url("recovery:decide", self.pk)
 
     @property
+    def undo_url(self) -> str:
+        return self._url("recovery:undo", self.pk)
+
+    @property
+    def act_url(self) -> str:
+        return self._url("recovery:act", self.pk)
+
+    @property
+    def comment_url(self) -> str:
+        return self._url("recovery:comment", self.pk)
+
+    @property
     def progress_url(self) -> str:
         """To be followed by what was seen."""
         url = self._url("recovery:progress", self.pk)

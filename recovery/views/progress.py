@@ -11,15 +11,16 @@ from recovery.permissions import why_not_start
 from recovery.rendering import json_tree
 from recovery.services.accept_version import asks_version
 from recovery.services.questions import is_ours
+from recovery.services.undo import may_undo
 from recovery.views.asked import plain_of
 
-# Asked this often while the run is young, and seldom when it takes its time.
+# Asked this often while something is about to happen, and seldom when it takes its time.
 PACE_S = 1
 SLOW_PACE_S = 5
 SLOW_AFTER_S = 60
 
-# Made by the system when a run ended without the answer: nothing is carried to it.
-WITHOUT_RUN = ("expire", "cancel", "supersede", "withdraw")
+IN_WINDOW = ("undoable", "waiting")
+UNFINISHED = (*IN_WINDOW, "queued", "running")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +34,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """`phase`: delivered, queued, running, done, failed, blocked, or closed where there is nothing to carry.
-    `words` say it in a sentence; `error` is why the run stands."""
+    """`phase`: delivered; undoable (by whoever looks) or waiting, as long as the undo window lasts; queued, running,
+    done, failed, blocked; or closed where there is nothing to carry. `words` say it in a sentence; `left_s` is what is
+    left of the window, of `window_s` in all; `error` is why the run stands. `fork` is the run that goes on in place of
+    one that was sent back: then all else is about it."""
 
     phase: str
     words: str
@@ -48,10 +51,18 @@ class Progress:
     may_retry: bool = False
     # What the run has to go on with first, if its pipeline is another version by now.
     version: str = ""
+    may_undo: bool = False
+    left_s: float = 0
+    window_s: float = 0
+    fork: State | None = None
 
     @property
     def is_finished(self) -> bool:
-        return self.phase not in ("queued", "running")
+        return self.phase not in UNFINISHED
+
+    @property
+    def is_in_window(self) -> bool:
+        return self.phase in IN_WINDOW
 
     @property
     def result(self) -> json_tree.Node | None:
@@ -62,21 +73,24 @@ class Progress:
 
     @property
     def key(self) -> str:
-        """The same as long as there is nothing new to show."""
+        """The same as long as there is nothing new to show; the countdown goes on by itself."""
         step = self.step.position if self.step else ""
-        return f"{self.phase}.{self.attempts}.{step}.{self.pace_s}"
+        fork = self.fork.short_id if self.fork else ""
+        return f"{self.phase}.{self.may_undo:d}.{self.attempts}.{step}.{self.pace_s}.{fork}"
 
 
 def progress_of(request: ApprovalRequest, decision: Decision, viewer: Any, *, with_step: bool = False) -> Progress:
     """Of a request that is decided. `with_step`: look up which step ended last."""
     state: State = request.state
-    if request.outcome in WITHOUT_RUN:
+    if request.outcome == "supersede":
         return Progress("closed", "Nothing is carried to the run.", (), state)
     if not is_ours(state):
         words = "The program that runs it finds the decision when it loads the state."
         return Progress("delivered", words, (_done("Decided"), _done("Delivered")), state)
-    job = queries.newest_job(request)
-    phase = _phase(job)
+    fork = state.superseded_by if request.outcome == "request_changes" else None
+    job = queries.job_of(request) if fork is None else queries.newest_job(fork.pk)
+    can_undo = job is not None and job.status == Resumption.Status.PENDING and may_undo(request, viewer)
+    phase, left_s = _phase(job, can_undo)
     # Read with the job, which ends in the same transaction as the run.
     state = job.state if job else state
     asks_again = phase == "done" and state.status == State.Status.AWAITING
@@ -88,30 +102,43 @@ def progress_of(request: ApprovalRequest, decision: Decision, viewer: Any, *, wi
         state=state,
         error=error if phase in ("failed", "blocked", "queued") else "",
         attempts=job.attempts if job else 0,
-        pace_s=_pace_s(phase, decision),
-        step=queries.last_step(request) if with_step and phase == "running" else None,
-        next_question=queries.asked_next(request) if asks_again else None,
+        pace_s=_pace_s(phase, decision, job, left_s),
+        step=queries.last_step(state.pk) if with_step and phase == "running" else None,
+        next_question=queries.asked_next(state.pk) if asks_again else None,
         may_retry=phase in ("failed", "blocked") and not why_not_start(viewer),
         version=asks_version(state) if phase in ("failed", "blocked") else "",
+        may_undo=can_undo,
+        left_s=left_s,
+        window_s=(job.not_before - job.created_at).total_seconds() if job else 0,
+        fork=fork,
     )
 
 
-def _phase(job: Resumption | None) -> str:
-    match job.status if job else None:
+def _phase(job: Resumption | None, can_undo: bool) -> tuple[str, float]:
+    """And how many seconds are left of its undo window."""
+    if job is None:
+        return "done", 0
+    left_s = (job.not_before - timezone.now()).total_seconds()
+    # What waits after a try that ended badly has begun already.
+    if job.status == Resumption.Status.PENDING and left_s > 0 and not job.attempts and job.started_at is None:
+        return ("undoable" if can_undo else "waiting"), left_s
+    match job.status:
         case Resumption.Status.PENDING:
-            return "queued"
+            return "queued", 0
         case Resumption.Status.RUNNING:
-            return "running"
+            return "running", 0
         case Resumption.Status.FAILED:
-            return "failed"
+            return "failed", 0
         case Resumption.Status.BLOCKED:
-            return "blocked"
+            return "blocked", 0
         case _:
-            return "done"
+            return "done", 0
 
 
 def _words(phase: str, job: Resumption | None, state: State) -> str:
     match phase:
+        case "undoable" | "waiting":
+            return "The run goes back in" if job and job.kind == Resumption.Kind.FORK else "The run starts in"
         case "queued" if job and job.attempts:
             return "The run will be tried again."
         case "queued":
@@ -138,6 +165,8 @@ _ENDS = {
 def _steps(phase: str, state: State) -> tuple[Step, ...]:
     last = "Asks again" if phase == "done" and state.status == State.Status.AWAITING else "Done"
     match phase:
+        case "undoable" | "waiting":
+            return (_current("Decided", "circle-check"), _ahead("Queued"), _ahead("Running"), _ahead("Done"))
         case "queued":
             return (_done("Decided"), _current("Queued", "clock"), _ahead("Running"), _ahead("Done"))
         case "running":
@@ -150,11 +179,12 @@ def _steps(phase: str, state: State) -> tuple[Step, ...]:
             return (_done("Decided"), _done("Queued"), _done("Running"), Step(last, "circle-check", True, True))
 
 
-def _pace_s(phase: str, decision: Decision) -> int:
-    if phase not in ("queued", "running"):
+def _pace_s(phase: str, decision: Decision, job: Resumption | None, left_s: float) -> int:
+    if phase not in UNFINISHED:
         return 0
-    age_s = (timezone.now() - decision.created_at).total_seconds()
-    return PACE_S if age_s < SLOW_AFTER_S else SLOW_PACE_S
+    since = max(decision.created_at, job.not_before) if job else decision.created_at
+    away_s = left_s or (timezone.now() - since).total_seconds()
+    return PACE_S if away_s < SLOW_AFTER_S else SLOW_PACE_S
 
 
 def _done(word: str) -> Step:

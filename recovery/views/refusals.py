@@ -3,7 +3,16 @@
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 
-from recovery.errors import AlreadyResolved, NotAllowed, NotWaiting, PipelineGone, RecoveryError, StaleProposal
+from recovery.errors import (
+    AlreadyResolved,
+    Held,
+    NotAllowed,
+    NotUndoable,
+    NotWaiting,
+    PipelineGone,
+    RecoveryError,
+    StaleProposal,
+)
 from recovery.forms import Change
 from recovery.models import Decision, ProposalVersion
 from recovery.views.entered import Entered
@@ -13,6 +22,7 @@ PAST_TENSE = {
     "edit": "approved this with changes",
     "respond": "answered this",
     "reject": "rejected this",
+    "request_changes": "sent the run back",
     "supersede": "went on without an answer",
     "expire": "let this expire",
     "cancel": "cancelled this",
@@ -37,7 +47,9 @@ class Refusal:
     differences: list[tuple[str, str, str]] = field(default_factory=list)
 
     @classmethod
-    def of(cls, refused: RecoveryError, entered: Entered) -> "Refusal":
+    def of(cls, refused: RecoveryError, entered: Entered | None = None) -> "Refusal":
+        if entered is None:
+            return _said(refused)
         return replace(_said(refused), comment=entered.whole_comment, edits=entered.changes, answer=entered.answer)
 
 
@@ -62,6 +74,10 @@ def _said(refused: RecoveryError) -> Refusal:
             )
         case NotAllowed():
             return Refusal(HTTPStatus.FORBIDDEN, "lock", "You may not decide this one.", str(refused))
+        case Held():
+            return Refusal(HTTPStatus.CONFLICT, "user", "Somebody else holds it.", str(refused))
+        case NotUndoable():
+            return Refusal(HTTPStatus.CONFLICT, "undo-2", "It cannot be undone.", str(refused))
         case NotWaiting():
             return Refusal(HTTPStatus.CONFLICT, "clock", "The run does not wait for it now.", str(refused))
         case PipelineGone():

@@ -1,21 +1,31 @@
 """Everything that the page of a request shows, in the order of the page."""
 
+import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.urls import reverse
+from django.utils import timezone
 
 from recovery import queries
 from recovery.models import ApprovalRequest, Decision
-from recovery.rendering import json_tree
+from recovery.permissions import Say, policy_of
+from recovery.rendering import json_tree, quantities
 from recovery.rendering.call import call_lines
+from recovery.services.deciders import deciders_of, takers_of
 from recovery.views.asked import Asked, plain_of
+from recovery.views.discussion import Discussion
 from recovery.views.entered import COMMENT_FIELDS, Entered
 from recovery.views.evidence import exhibits_of
-from recovery.views.progress import progress_of
-from recovery.views.refusals import PAST_TENSE, Refusal
+from recovery.views.outcome import group_of, instructions_of, outcome_of, settling
+from recovery.views.policy_words import all_of
+from recovery.views.refusals import Refusal
 from recovery.views.version_question import VersionQuestion
+from recovery.views.voting import ballot_of
+
+DECIDERS_AT_MOST = 5
+TAKERS_AT_MOST = 200
 
 _BUTTONS = {"approve": ("Approve", "check"), "edit": ("Approve", "check"), "respond": ("Send answer", "send")}
 _FORMS = {"approve": "approve-form", "edit": "approve-form", "respond": "respond-form"}
@@ -36,6 +46,17 @@ class Button:
     reasons: Sequence[str] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Handing:
+    """What one can do about an open request without deciding: `key` makes each of it count once."""
+
+    is_holder: bool
+    held_for: str
+    takers: Sequence[Any]
+    escalate_to: str
+    key: str = field(default_factory=lambda: str(uuid.uuid4()))
+
+
 def page_of(
     asked: Asked, viewer: Any, entered: Entered | None = None, refusal: Refusal | None = None
 ) -> dict[str, Any]:
@@ -49,40 +70,58 @@ def page_of(
         "refusal": refusal,
         "exhibits": exhibits_of(asked),
         "compare_url": _compare_url(asked),
-        "decisions": decisions,
+        "group": group_of(approval),
+        "instructions": instructions_of(approval.state),
+        "discussion": Discussion.of(approval),
         "custom_data": _custom_data(approval),
         "plain_question": json_tree.tree(asked.plain) if asked.unreadable and asked.plain else None,
     }
     if approval.is_open:
-        return context | _open(asked, viewer, entered, refusal)
+        return context | _open(asked, viewer, decisions, entered, refusal)
     return context | _decided(asked, viewer, decisions)
 
 
 def progress_part_of(approval: ApprovalRequest, viewer: Any) -> dict[str, Any] | None:
     """What changes on the page while the run goes on; `None` for a request that is open."""
-    decision = _settling(queries.decisions_of(approval))
+    decision = settling(queries.decisions_of(approval))
     if approval.is_open or decision is None:
         return None
-    return _outcome(approval, viewer, decision, with_step=True)
+    return outcome_of(approval, viewer, decision, with_step=True)
 
 
-def _open(asked: Asked, viewer: Any, entered: Entered | None, refusal: Refusal | None) -> dict[str, Any]:
-    why_not, blocked = asked.why_not_by(viewer), asked.why_blocked()
-    may_decide = not why_not and not blocked and not (refusal and refusal.current)
+def _open(
+    asked: Asked, viewer: Any, decisions: list[Decision], entered: Entered | None, refusal: Refusal | None
+) -> dict[str, Any]:
+    say, blocked = asked.say_of(viewer), asked.why_blocked()
+    may_decide = not say.why_not and not blocked and not (refusal and refusal.current)
     if entered is None or not may_decide:
         entered = Entered(asked, is_read_only=not may_decide)
     return {
         "entered": entered,
         "may_decide": may_decide,
-        "why_not": why_not,
+        "why_not": say.why_not,
         "blocked": blocked,
         "version_question": VersionQuestion.of(asked.request.state, viewer),
-        "others": queries.deciders(asked.request) if why_not else [],
+        "ballot": ballot_of(asked, viewer, decisions, say, is_blocked=bool(blocked)),
+        "others": list(deciders_of(asked.request)[:DECIDERS_AT_MOST]) if say.why_not else [],
         "buttons": _buttons(asked, entered) if may_decide else [],
         "rejection": asked.choice("reject") if "reject" in asked.kinds else None,
+        "reject_needs_words": "reject" in asked.comment_required,
         "may_reject": may_decide and "reject" in asked.kinds,
+        "handing": _handing(asked.request, viewer) if may_decide else None,
         "call": entered.call() if asked.has_proposal else [],
     }
+
+
+def _handing(approval: ApprovalRequest, viewer: Any) -> Handing:
+    held_s = (timezone.now() - (approval.held_since or approval.opened_at)).total_seconds()
+    escalate_to = policy_of(approval).escalate_to if approval.escalated_at is None else ()
+    return Handing(
+        is_holder=approval.holder_id == viewer.pk,
+        held_for=quantities.span(held_s) if approval.holder_id is not None else "",
+        takers=list(takers_of(approval, viewer)[:TAKERS_AT_MOST]),
+        escalate_to=all_of(sorted(escalate_to)),
+    )
 
 
 def _buttons(asked: Asked, entered: Entered) -> list[Button]:
@@ -115,13 +154,9 @@ def _buttons(asked: Asked, entered: Entered) -> list[Button]:
 
 
 def _comment_words(asked: Asked, kind: str) -> str:
-    def is_required(kind: str) -> bool:
-        choice = asked.choice(kind)
-        return choice is not None and choice.comment_required
-
-    if is_required(kind):
+    if kind in asked.comment_required:
         return "required"
-    if kind == "approve" and "edit" in asked.kinds and is_required("edit"):
+    if kind == "approve" and "edit" in asked.kinds and "edit" in asked.comment_required:
         return "required with edits"
     return "kept in the record, goes to the run"
 
@@ -131,28 +166,10 @@ def _decided(asked: Asked, viewer: Any, decisions: list[Decision]) -> dict[str, 
     call = []
     if asked.has_proposal:
         call = call_lines(approval.action, asked.proposal(), initial=asked.first_proposal)
-    decision = _settling(decisions)
-    outcome = _outcome(approval, viewer, decision) if decision is not None else {}
-    return {"call": call, "may_decide": False, **outcome}
-
-
-def _outcome(approval: ApprovalRequest, viewer: Any, decision: Decision, *, with_step: bool = False) -> dict[str, Any]:
-    return {
-        "approval": approval,
-        "decision": decision,
-        "did": PAST_TENSE.get(approval.outcome, "decided this"),
-        "response": json_tree.tree(plain_of(decision.payload)) if decision.kind == "respond" else None,
-        "progress": progress_of(approval, decision, viewer, with_step=with_step),
-    }
-
-
-def _settling(decisions: list[Decision]) -> Decision | None:
-    """The one that its request came to."""
-    for decision in decisions:
-        resolution = getattr(decision, "resolution", None)
-        if resolution is not None and resolution.undone_at is None:
-            return decision
-    return None
+    decision = settling(decisions)
+    outcome = outcome_of(approval, viewer, decision) if decision is not None else {}
+    ballot = ballot_of(asked, viewer, decisions, Say(), is_blocked=False)
+    return {"call": call, "may_decide": False, "ballot": ballot, **outcome}
 
 
 def _compare_url(asked: Asked) -> str:
