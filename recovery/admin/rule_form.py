@@ -75,6 +75,10 @@ class RuleForm(forms.ModelForm):
         fields: dict[str, Any] = self.fields
         fields["pipeline"].choices = [("", "–"), *names]
         fields["max_uses"].min_value = 1
+        for name in ("starts_at", "ends_at"):
+            # Django writes "Date:" and "Time:" beside them, but not as their labels.
+            for part, word in zip(getattr(fields[name].widget, "widgets", ()), ("date", "time"), strict=False):
+                part.attrs["aria-label"] = f"{fields[name].label}, {word}"
         if isinstance(self.instance.conditions, list):
             self.initial["conditions"] = [
                 {**row, "value": _written(row.get("is", ""), row.get("value"))}
