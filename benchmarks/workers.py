@@ -131,8 +131,8 @@ def forget_queue(broker_url: str, queue: str) -> int:
     with Connection(broker_url) as broker:
         # Declared as Celery does, so that its binding goes with it.
         declared = Queue(queue, Exchange(queue), routing_key=queue)(broker.default_channel)
-        count = int(declared.queue_declare(passive=True).message_count)
         declared.declare()
+        count = int(declared.queue_declare().message_count)
         declared.delete()
         return count
 
