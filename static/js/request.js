@@ -29,7 +29,8 @@ function countDown() {
   // Another decision, or the same one after it was undone, brings other words.
   if (windowEnds?.words !== words) windowEnds = { words, at: performance.now() + 1000 * Number(words.dataset.leftS) };
   const left = Math.max(0, (windowEnds.at - performance.now()) / 1000);
-  const said = `${Math.ceil(left)} s`;
+  const seconds = Math.ceil(left);
+  const said = seconds < 90 ? `${seconds} s` : `${Math.ceil(seconds / 60)} min`;
   if (words.textContent !== said) words.textContent = said;
   const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
   const gone = whole > 0 ? 10 * (1 - (still ? Math.ceil(left) : left) / whole) : 10;
