@@ -79,14 +79,14 @@ def accepted_acts(request: ApprovalRequest, also_of: Any = None, key: str = "") 
     wanted = Q(kind__in=(*VOTES, *TAKEN_BACK))
     if key and also_of is not None:
         wanted |= Q(actor=also_of, idempotency_key=key)
-    return list(request.decisions.filter(wanted, refusal="").select_related("actor").order_by("pk"))
+    return list(request.decisions.filter(wanted, refusal="").select_related("actor", "rule").order_by("pk"))
 
 
 def votes_of(request: ApprovalRequest, acts: Iterable[Decision]) -> tuple[list[Decision], list[Decision]]:
     """(those that count, those that fell): the last vote of each person, unless it was taken back."""
     last: dict[Any, Decision] = {}
     for act in acts:
-        voter = (act.actor_kind, act.actor_id or act.rule_id or act.actor_name)
+        voter = _voter(act)
         if act.kind in (*VOTES, *TAKEN_BACK):
             last.pop(voter, None)
         if act.kind in VOTES:
@@ -94,6 +94,13 @@ def votes_of(request: ApprovalRequest, acts: Iterable[Decision]) -> tuple[list[D
     # What was decided is the proposal: whoever approved the same one under another number has approved this one.
     counted = [vote for vote in last.values() if vote.digest == request.digest]
     return counted, [vote for vote in last.values() if vote.digest != request.digest]
+
+
+def _voter(act: Decision) -> tuple[str, Any]:
+    """Whose vote it is. That of a rule is its author's, who has one, whether by the rule or in person."""
+    if act.rule is not None and act.rule.created_by_id is not None:
+        return Decision.ActorKind.USER, act.rule.created_by_id
+    return act.actor_kind, act.actor_id or act.rule_id or act.actor_name
 
 
 def is_met(policy: Policy, votes: Sequence[Decision]) -> bool:

@@ -183,6 +183,14 @@ def test_under_a_quorum_a_rule_is_one_vote_however_many_match(rule, ada):
     assert decide(request.pk, by=ada, kind="approve").resolution is not None
 
 
+def test_a_rule_and_its_author_are_one_person(rule, alex, ada):
+    rule()
+    request = ask(Policy(needed=2))
+    assert decided(request).resolution is None
+    assert decide(request.pk, by=alex, kind="approve").resolution is None
+    assert decide(request.pk, by=ada, kind="approve").resolution is not None
+
+
 # ---- What goes wrong ----
 
 
