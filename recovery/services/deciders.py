@@ -15,7 +15,8 @@ def deciders_of(request: ApprovalRequest) -> Any:
     people = eligible(policy_of(request))
     if not request.open_to_all:
         added = request.deciders.exclude(why=RequestDecider.Why.POLICY)
-        named = Q(username__in=added.values("username")) | Q(groups__name__in=added.values("group"))
+        named = Q(username__in=added.exclude(username="").values("username"))
+        named |= Q(groups__name__in=added.exclude(group="").values("group"))
         ids = get_user_model()._default_manager.filter(named).values("pk")
         people = people | holders_of(DECIDE).filter(pk__in=ids)
     return _but_the_requester(people, request)

@@ -1,6 +1,5 @@
 """The small marks of the pages: icons, badges, people, times, ids and addresses, each drawn in one way only."""
 
-import math
 from datetime import datetime
 from typing import Any
 
@@ -143,39 +142,14 @@ def due(when: datetime | None, prefix: str = "") -> SafeString:
     return format_html(
         '<span class="due{}" title="due {}">{}{}{}</span>',
         tone,
-        _exact(when),
+        exact(when),
         icon("octagon-alert" if left_s < 0 else "clock"),
         f"{prefix} " if prefix else mark_safe('<span class="visually-hidden">Due </span>'),
         words,
     )
 
 
-_THEN = {"reject": "rejected", "approve": "approved", "cancel": "cancelled"}
-
-
-@register.simple_tag
-def expires(when: datetime, on_expire: str) -> SafeString:
-    """How long until nobody can decide any more, and what it comes to then."""
-    left_s = (when - timezone.now()).total_seconds()
-    words = f"expires in {quantities.span(left_s)}" if left_s > 0 else "expires now"
-    return format_html(
-        '<span class="due{}" title="expires {}">{}{}, then {}</span>',
-        " due-soon" if left_s < SOON_S else "",
-        _exact(when),
-        icon("hourglass"),
-        words,
-        _THEN.get(on_expire, on_expire),
-    )
-
-
-@register.filter
-def countdown(left_s: float) -> str:
-    """What is left, counted down to nothing; static/js/request.js goes on with it in the same words."""
-    whole = math.ceil(left_s)
-    return f"{whole} s" if whole < LONG_S else f"{math.ceil(whole / 60)} min"
-
-
-def _exact(when: datetime) -> str:
+def exact(when: datetime) -> str:
     return f"{timezone.localtime(when):%Y-%m-%d %H:%M:%S %Z}"
 
 
@@ -184,7 +158,7 @@ def _time(when: datetime, words: str, verb: str = "") -> SafeString:
         '<time datetime="{}" title="{}{}">{}</time>',
         when.isoformat(timespec="seconds"),
         f"{verb} " if verb else "",
-        _exact(when),
+        exact(when),
         words,
     )
 
@@ -204,7 +178,7 @@ def age(when: datetime | None, verb: str = "") -> SafeString | str:
 @register.simple_tag
 def moment(when: datetime | None) -> SafeString | str:
     """The time itself, for logs."""
-    return _time(when, _exact(when)) if when else "–"
+    return _time(when, exact(when)) if when else "–"
 
 
 @register.simple_tag
@@ -212,11 +186,11 @@ def person(user: Any, viewer: Any = None, name: str = "") -> SafeString:
     """A round mark with initials, and a first name; `You` for the viewer; `name` for an account that is gone."""
     if user is None:
         full = name or "Nobody"
-        return _person(full, full, _initials(full))
+        return _person(full, full, initials_of(full))
     full = user.get_full_name() or user.get_username()
     if viewer is not None and user.pk == viewer.pk:
-        return _person("You", full, _initials(full), " avatar-me")
-    return _person(user.first_name or full, full, _initials(full))
+        return _person("You", full, initials_of(full), " avatar-me")
+    return _person(user.first_name or full, full, initials_of(full))
 
 
 def _person(short: str, full: str, initials: str, extra_class: str = "") -> SafeString:
@@ -237,15 +211,10 @@ def full_name(user: Any) -> str:
 
 @register.filter
 def initials(user: Any) -> str:
-    return _initials(full_name(user))
+    return initials_of(full_name(user))
 
 
-@register.filter
-def name_initials(name: str) -> str:
-    return _initials(str(name))
-
-
-def _initials(name: str) -> str:
+def initials_of(name: str) -> str:
     words = name.replace(".", " ").replace("_", " ").replace("-", " ").split() or ["?"]
     return (words[0][0] + words[-1][0] if len(words) > 1 else words[0][:2]).upper()
 

@@ -5,9 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from recovery.errors import InvalidInput
 from recovery.forms import Change, ModelForm, form_for
 from recovery.forms.fields import Node
 from recovery.rendering.call import CallLine, call_lines
+from recovery.services import minor_acts
 from recovery.views.asked import Asked
 from recovery.views.send_back import INPUTS, SendBack
 
@@ -110,8 +112,14 @@ class Entered:
         return wanted if wanted in self.asked.kinds else self.button
 
     def act(self) -> dict[str, Any]:
-        """The arguments of `services.decide`. Only for what is valid."""
+        """The arguments of `services.decide`. Only for what is valid.
+
+        Raises:
+            InvalidInput: it is something that no form of a decision sends.
+        """
         kind = self.kind
+        if kind in minor_acts.KINDS:
+            raise InvalidInput({"kind": [f"{kind!r} is not offered here; there are: {', '.join(self.asked.kinds)}"]})
         is_back = kind == "request_changes"
         value = self.form.value if self.form is not None and not is_back else None
         if kind == "edit" and value is None:

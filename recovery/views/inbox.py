@@ -18,6 +18,7 @@ from recovery import pipelines, queries
 from recovery.models import ApprovalRequest
 from recovery.models.approval import ApprovalRequestQuerySet
 from recovery.permissions import why_not_start
+from recovery.services.tally import tally
 from recovery.views.filters import AGES, RISKS, TABS, InboxFilters, Way, moment_of, place_after, place_of
 from recovery.views.parts import PageRequest, render_part, wants_part
 
@@ -35,6 +36,7 @@ def inbox(request: PageRequest) -> HttpResponse:
     context: dict[str, Any] = {
         "filters": filters,
         "rows": rows,
+        "votes": tally(rows),
         "more_url": filters.url(after=place_of(filters.tab, rows[-1])) if has_more else "",
     }
     if not wants_part(request):

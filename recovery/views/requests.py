@@ -59,7 +59,8 @@ def decide_request(request: PageRequest, pk: uuid.UUID) -> HttpResponse:
         if "live" in request.POST and wants_part(request):
             return overtaken(request, pk, refusal)
         return whole_page(request, asked_of(request, pk), refusal=refusal, status=refusal.status)
-    told = vote_in_words(outcome.request, outcome.decision) if outcome.resolution is None else ""
+    is_short = outcome.resolution is None and asked.request.is_open
+    told = vote_in_words(outcome.request, outcome.decision) if is_short else ""
     if wants_part(request):
         return whole_page(request, asked_of(request, pk), told=told)
     if told:

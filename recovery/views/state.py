@@ -21,6 +21,7 @@ from recovery.services.questions import why_cannot_go_on
 from recovery.services.retry import why_not_retry
 from recovery.views import state_tabs
 from recovery.views.asked import plain_of
+from recovery.views.outcome import instructions_of
 from recovery.views.parts import PageRequest, render_part, wants_part
 from recovery.views.state_timeline import axis_only, own_traceback, timeline_of, window_of
 from recovery.views.version_question import VersionQuestion
@@ -96,6 +97,7 @@ def _head(viewed: Viewed, viewer: Any, timeline: Timeline | None) -> dict[str, A
         "error": _error(viewed),
         "traceback": own_traceback(state.error) if is_newest and state.error else [],
         "output": _output(viewed),
+        "superseded_by": state.superseded_by_id if is_newest else None,
         "news_url": _news_url(viewed),
         "pace_s": PACE_S if counts["timeline"] < MANY_STEPS else SLOW_PACE_S,
     }
@@ -112,6 +114,7 @@ def _around(viewed: Viewed, viewer: Any) -> dict[str, Any]:
         "parent": State.objects.filter(pk=state.parent_id).only("id").first() if state.parent_id else None,
         "forks": list(state.children.only("id").order_by("-created_at")[: FORKS_AT_MOST + 1]),
         "forks_at_most": FORKS_AT_MOST,
+        "instructions": instructions_of(state),
         "input": json_tree.tree(plain_of(state.input)) if state.input else None,
         "now_url": Viewed(state).url(viewed.tab),
         "viewer": viewer,

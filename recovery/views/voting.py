@@ -63,18 +63,18 @@ def ballot_of(asked: Asked, viewer: Any, decisions: list[Decision], say: Say, *,
         acts = [ActRow(one, _about(one)) for one in decisions]
         return Ballot("settled", (), acts, policy_words(asked, standing.policy))
     voted = {vote.actor_id for vote in (*standing.counted, *standing.fallen)} - {None}
-    gone = {one.pk for one in decisions if one.kind in VOTES and not one.refusal}
-    gone -= {vote.pk for vote in standing.counted}
-    fallen = {vote.pk for vote in standing.fallen}
+    counted, fallen = ({vote.pk for vote in votes} for votes in (standing.counted, standing.fallen))
+
+    def row(one: Decision) -> ActRow:
+        is_gone = one.kind in VOTES and not one.refusal and one.pk not in counted
+        return ActRow(one, "fell: for an earlier version" if one.pk in fallen else _about(one), is_gone)
+
     others = [vote for vote in standing.counted if vote.actor_id != viewer.pk]
     may_vote = not say.why_not and not is_blocked
     return Ballot(
         head=progress_in_words(standing, _leading(standing)),
         rules=_rule_rows(standing, viewer, say, may_vote=may_vote, is_blocked=is_blocked),
-        acts=[
-            ActRow(one, "for an earlier version" if one.pk in fallen else _about(one), one.pk in gone)
-            for one in decisions
-        ],
+        acts=[row(one) for one in decisions],
         words=policy_words(asked, standing.policy),
         stuck=why_stuck(request),
         falling=all_of([f"{vote.actor_name}’s" for vote in others]),
@@ -159,10 +159,6 @@ def vote_in_words(request: ApprovalRequest, vote: Decision) -> str:
         what = "equal answer" if vote.kind == "respond" else "approval"
     missing = needed - have
     more = f"{count(missing).capitalize()} more {what}{' is' if missing == 1 else 's are'} needed"
-    short = [
-        f"{count(rule.needed - rule.have)} of {visible(rule.group)}"
-        for rule in standing.rules
-        if rule.group and not rule.is_met
-    ]
-    from_whom = f": {all_of(short)}" if short and vote.kind != "reject" else ""
-    return f"Your vote counts: {have} of {needed}. {more}{from_whom}."
+    unmet = [rule for rule in standing.rules if rule.group and not rule.is_met and vote.kind != "reject"]
+    short = all_of([f"{count(rule.needed - rule.have)} of {visible(rule.group)}" for rule in unmet])
+    return f"Your vote counts: {have} of {needed}. {more}{f': {short}' if short else ''}."

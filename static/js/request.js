@@ -1,10 +1,63 @@
-// After a row came or went, or an edit was put back, the focus goes on where the server says. The undo window counts down.
+// Counts down to the start of the run; after a row came or went, or an edit was put back, moves the focus where the
+// server says.
 "use strict";
 
 const CONTROLS = "input:not([type=hidden]), select, textarea, button, summary";
+const TICK_MS = 200;
+const LONG_S = 90;
+
+let endsAt = 0;
+let ticking = null;
+let hadUndo = false;
+
+/** In the words of the server: see the filter `countdown`. */
+function inWords(leftS) {
+  const whole = Math.max(Math.ceil(leftS), 0);
+  return whole < LONG_S ? `${whole} s` : `${Math.ceil(whole / 60)} min`;
+}
+
+function tick() {
+  const words = document.getElementById("countdown");
+  if (!words) {
+    clearInterval(ticking);
+    ticking = null;
+    return;
+  }
+  const said = inWords((endsAt - performance.now()) / 1000);
+  if (words.textContent !== said) words.textContent = said;
+}
+
+/** Goes on from what the server said was left, whatever the clock of this computer shows. */
+function countDown() {
+  const words = document.getElementById("countdown");
+  if (!words || words.dataset.isCounting) return;
+  words.dataset.isCounting = "yes";
+  const leftS = Number(words.dataset.leftS);
+  const windowS = Math.max(Number(words.dataset.windowS), leftS);
+  endsAt = performance.now() + leftS * 1000;
+  ticking ??= setInterval(tick, TICK_MS);
+  if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;
+  const gone = 10 * (1 - leftS / windowS);
+  document.querySelector(".countdown-left")?.animate(
+    [{ strokeDashoffset: gone }, { strokeDashoffset: 10 }],
+    { duration: leftS * 1000, fill: "both" },
+  );
+}
+
+// The second click of a double click on Approve is none on Undo, which may stand there by then.
+document.addEventListener("click", (event) => {
+  if (event.detail > 1 && event.target.closest("#undo")) event.preventDefault();
+}, true);
+
+document.addEventListener("htmx:before:swap", () => {
+  hadUndo = document.activeElement?.id === "undo";
+});
 
 document.addEventListener("htmx:after:swap", () => {
-  const entry = document.querySelector("#entry[data-focus]");
+  countDown();
+  // It went with the window, and the focus with it.
+  if (hadUndo && document.activeElement === document.body) document.getElementById("progress-note")?.focus();
+  const entry = document.querySelector("[data-focus]");
   if (!entry) return;
   const place = document.getElementById(entry.dataset.focus);
   delete entry.dataset.focus;
@@ -16,30 +69,4 @@ document.addEventListener("htmx:after:swap", () => {
   control?.focus();
 });
 
-/** What is left of the undo window, counted here: the server is asked only whether something else has happened. */
-let windowEnds = null;
-
-function countDown() {
-  const words = document.getElementById("countdown");
-  if (!words) {
-    windowEnds = null;
-    return;
-  }
-  const whole = Number(words.dataset.windowS);
-  // Another decision, or the same one after it was undone, brings other words.
-  if (windowEnds?.words !== words) windowEnds = { words, at: performance.now() + 1000 * Number(words.dataset.leftS) };
-  const left = Math.max(0, (windowEnds.at - performance.now()) / 1000);
-  const seconds = Math.ceil(left);
-  const said = seconds < 90 ? `${seconds} s` : `${Math.ceil(seconds / 60)} min`;
-  if (words.textContent !== said) words.textContent = said;
-  const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  const gone = whole > 0 ? 10 * (1 - (still ? Math.ceil(left) : left) / whole) : 10;
-  document.querySelector(".countdown-left")?.setAttribute("stroke-dashoffset", Math.max(0, gone).toFixed(2));
-  setTimeout(countDown, still ? 500 : 100);
-}
-
-for (const event of ["DOMContentLoaded", "htmx:after:swap"]) {
-  document.addEventListener(event, () => {
-    if (!windowEnds) countDown();
-  });
-}
+countDown();

@@ -112,6 +112,7 @@ def test_labels_reasons_and_what_is_required_are_those_of_the_question(order, ad
     reject = page.one("form", id="reject-form")
     assert [option.text for option in reject.one("select").all("option")] == ["Other", "Too expensive", "Not needed"]
     assert "Rejecting needs a comment." in panel(page, "Policy and votes").text
+    assert "(or a reason, required)" in reject.all("label")[-1].text
     data = form_in(page, "reject-form") | {"kind": "reject"}
     answer = post(ada_at, order, data | {"reject_comment": " "})
     assert answer.status_code == 422
@@ -183,22 +184,22 @@ def test_evidence_is_what_stood_there_when_the_question_was_asked(refund, ada_at
 # ---- Cost ----
 
 
-def test_the_page_asks_the_database_at_most_sixteen_times(
+def test_the_page_asks_the_database_at_most_seventeen_times(
     refund, ada, grace, ada_at, make_user, signed_in, django_assert_max_num_queries
 ):
-    with django_assert_max_num_queries(16):
+    with django_assert_max_num_queries(17):
         look(ada_at, refund)
     viewer = signed_in(make_user("vera", decides=False))
-    with django_assert_max_num_queries(16):
+    with django_assert_max_num_queries(17):
         look(viewer, refund)
     page = look(ada_at, refund)
-    with django_assert_max_num_queries(16):
+    with django_assert_max_num_queries(17):
         post(ada_at, refund, form_in(page) | {"kind": "approve", "proposal.amount": "x"})
     decide(refund.pk, by=grace, kind="approve")
     for _ in range(30):
         post(ada_at, refund, form_in(page) | {"kind": "approve"})
-    with django_assert_max_num_queries(16):
+    with django_assert_max_num_queries(17):
         assert len(look(ada_at, refund).one("ul", class_="votes").all("li")) == 31
     work(refund.state_id)
-    with django_assert_max_num_queries(16):
+    with django_assert_max_num_queries(17):
         look(ada_at, refund)
