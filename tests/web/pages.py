@@ -116,3 +116,8 @@ def entered_in(form: Element) -> dict[str, str]:
             chosen = [one for one in options if "selected" in one.attrs] or options[:1]
             values[name] = chosen[0].attrs.get("value", chosen[0].text) if chosen else ""
     return values
+
+
+def as_of_now(text: str) -> str:
+    """Without how long ago it was: on a machine that is busy, what was just now is a second ago."""
+    return re.sub(r"\d+ s ago", "just now", text)

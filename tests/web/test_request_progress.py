@@ -1,6 +1,5 @@
 """After the decision: how the run goes on, and trying it again."""
 
-import re
 from decimal import Decimal
 
 import pytest
@@ -10,7 +9,7 @@ from recovery.services.decide import decide
 from rh_agents.core.serialization import decode
 from tests.recovery.conftest import only_request, work
 from tests.recovery.sample_pipelines import Refund
-from tests.web.pages import Element, entered_in, read
+from tests.web.pages import Element, as_of_now, entered_in, read
 from tests.web.request_pages import look, notices, panel
 
 pytestmark = pytest.mark.django_db
@@ -36,7 +35,7 @@ def test_the_page_tells_decided_queued_and_done_apart(refund, ada, ada_at):
     assert steps(bar) == [(word, "is-done") for word in ("Decided", "Queued", "Running", "Done")]
     assert "hx-trigger" not in bar.attrs
     assert "The run is completed." in bar.text
-    outcome = re.sub(r"\d+ s ago", "just now", panel(page, "Outcome").text)
+    outcome = as_of_now(panel(page, "Outcome").text)
     assert outcome == (
         'Outcome Approved You approved this in the browser just now. What the run gave back "paid 420.00 by card"'
     )

@@ -9,7 +9,7 @@ from recovery.services.decide import decide
 from recovery.services.open_request import add_version
 from tests.recovery.conftest import only_request
 from tests.recovery.sample_pipelines import Refund
-from tests.web.pages import read
+from tests.web.pages import as_of_now, read
 from tests.web.request_pages import form_in, look, notices, panel, post
 
 pytestmark = pytest.mark.django_db
@@ -22,10 +22,10 @@ def test_the_second_decider_is_told_who_was_first_and_keeps_what_they_wrote(refu
     assert answer.status_code == 409
     page = read(answer)
     [notice] = notices(page)
-    assert notice.startswith("grace rejected this just now. Your decision was not used; nothing runs twice.")
+    assert as_of_now(notice).startswith("grace rejected this just now. Your decision was not used; nothing runs twice.")
     assert "my words" in notice and "amount: 5" in notice
     assert not page.all("form", id="approve-form")
-    votes = [vote.text for vote in page.one("ul", class_="votes").all("li")]
+    votes = [as_of_now(vote.text) for vote in page.one("ul", class_="votes").all("li")]
     assert votes == ["grace Rejected just now no", "You Came second just now my words"]
     assert Resolution.objects.count() == 1
 
@@ -49,7 +49,7 @@ def test_who_still_types_when_it_is_decided_is_told_and_keeps_what_they_typed(re
     part = read(answer)
     [note] = [one for one in part.all() if "hx-swap-oob" in one.attrs]
     assert note.attrs["id"] == "decision-note"
-    assert note.text == "grace rejected this just now. What you typed stays here. Look at it"
+    assert as_of_now(note.text) == "grace rejected this just now. What you typed stays here. Look at it"
     assert not part.all("article")
     assert [one.refusal for one in Decision.objects.all()] == [""]
 

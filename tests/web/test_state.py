@@ -8,7 +8,7 @@ from recovery.models import Artifact, Resumption, State
 from recovery.services.decide import decide
 from recovery.services.start_run import start_run
 from tests.recovery.conftest import only_request, work
-from tests.web.pages import entered_in, read
+from tests.web.pages import as_of_now, entered_in, read
 from tests.web.runs import Told, failed_refund
 from tests.web.state_page import notice_texts, opened, row, rows, tab_counts
 
@@ -208,7 +208,7 @@ def test_a_run_is_cancelled_from_its_page_with_a_reason(browser, run_until_it_wa
     assert State.objects.get(pk=state.pk).status == "awaiting"
     page = read(browser.post(form.attrs["action"], entered_in(form) | {"reason": "The customer called."}, follow=True))
     assert page.one("div", id="state-progress").text.startswith("Cancelled")
-    assert page.one("div", id="cancellation").text == "Cancelled by ada just now: The customer called."
+    assert as_of_now(page.one("div", id="cancellation").text) == "Cancelled by ada just now: The customer called."
     assert not page.all("form", action=f"/states/{state.pk}/cancel/")
     assert not page.all("a", class_="btn-primary")
 
