@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from django.utils import timezone
 
-from recovery.models import ApprovalRequest, Risk, State
+from recovery.models import ApprovalRequest, Decision, Risk, State
 from tests.recovery.conftest import only_request
 from tests.web.pages import read
 from tests.web.waiting import ask, settle
@@ -363,6 +363,21 @@ def test_the_inbox_asks_the_database_eleven_times_whatever_it_lists(
     with django_assert_max_num_queries(11) as queries:
         assert len(titles(client.get(url))) == rows
     assert len(queries) == {"/?tab=decided": 11}.get(url, 10)
+
+
+@pytest.mark.parametrize("rows", [1, 30])
+def test_votes_of_many_rows_cost_one_look_more(ada, grace, signed_in, django_assert_num_queries, rows):
+    for number in range(rows):
+        request = ask(f"{number}", policy={"needed": 3}, expires_at=datetime(2100, 1, 1, tzinfo=UTC))
+        for person in (ada, grace, ada):
+            Decision.objects.create(
+                request=request, kind="approve", actor=person, digest="", created_at=request.opened_at
+            )
+    client = signed_in(ada)
+    with django_assert_num_queries(11):
+        page = read(client.get("/"))
+    assert {one.text for one in page.all("span", class_="inbox-row-votes")} == {"2 of 3 votes"}
+    assert all(one.text.startswith("expires in") for one in page.all("span", class_="inbox-row-end"))
 
 
 def test_dates_far_away_do_not_break_the_list(ada, signed_in):

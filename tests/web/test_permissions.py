@@ -25,6 +25,9 @@ TABLE = {
     "GET /requests/{request}/decide/": ("login", 302, 302, 302, 302, "login"),
     "GET /requests/{request}/progress/": ("login", 302, 302, 302, 302, "login"),
     "POST /requests/{request}/decide/": ("login", 403, 403, 302, 403, "login"),
+    "POST /requests/{request}/act/": ("login", 403, 403, 302, 403, "login"),
+    "POST /requests/{request}/comment/": ("login", 302, 302, 302, 302, "login"),
+    "POST /requests/{request}/undo/": ("login", 409, 409, 409, 409, "login"),
     "POST /states/{failed}/retry/": ("login", 403, 302, 403, 302, "login"),
     "POST /states/{failed}/accept-version/": ("login", 403, 302, 403, 302, "login"),
     "POST /states/{failed}/cancel/": ("login", 403, 302, 403, 302, "login"),
@@ -75,6 +78,7 @@ def test_everybody_is_answered_as_the_table_says(people, waiting, failed, action
     if people[person] is not None:
         client.force_login(people[person])
     data = {"kind": "approve", "seen_version": "1", "version": "1", "reason": "mended", "act": "retry"}
+    data |= {"comment": "Mind this."} | ({"kind": "claim"} if address.endswith("/act/") else {})
     data["job"] = str(failed.resumptions.get().pk)
     answer = client.get(address) if method == "GET" else client.post(address, data)
     expected = TABLE[action][PEOPLE.index(person)]
@@ -82,7 +86,7 @@ def test_everybody_is_answered_as_the_table_says(people, waiting, failed, action
         assert answer["Location"].startswith(LOGIN)
     else:
         assert answer.status_code == expected
-    settled = action.startswith("POST /requests") and person in DECIDE
+    settled = action.endswith("decide/") and action.startswith("POST") and person in DECIDE
     assert Resolution.objects.exists() == settled
     stands = ACTED[action] if action in ACTED and person in ACT else ("failed", "failed")
     failed.refresh_from_db()
