@@ -49,7 +49,7 @@ def policy_words(asked: Asked, policy: Policy) -> str:
     )
     sentences = [self_words]
     if wordy := [_DOING[kind] for kind in asked.kinds if kind in asked.comment_required]:
-        sentences.append(f"{all_of(wordy).capitalize()} needs a comment.")
+        sentences.append(f"{all_of(wordy).capitalize()} need{'' if len(wordy) > 1 else 's'} a comment.")
     if policy.total_needed > 1:
         sentences.append(_rejections(policy))
     if not request.is_open:

@@ -60,14 +60,14 @@ def ballot_of(asked: Asked, viewer: Any, decisions: list[Decision], say: Say, *,
     request = asked.request
     standing = _standing(request, decisions)
     if not request.is_open:
-        acts = [ActRow(one, _about(one)) for one in decisions]
+        acts = [ActRow(one, _about(one), _is_undone(one)) for one in decisions]
         return Ballot("settled", (), acts, policy_words(asked, standing.policy))
     voted = {vote.actor_id for vote in (*standing.counted, *standing.fallen)} - {None}
     counted, fallen = ({vote.pk for vote in votes} for votes in (standing.counted, standing.fallen))
 
     def row(one: Decision) -> ActRow:
         is_gone = one.kind in VOTES and not one.refusal and one.pk not in counted
-        return ActRow(one, "fell: for an earlier version" if one.pk in fallen else _about(one), is_gone)
+        return ActRow(one, "fell" if one.pk in fallen else _about(one), is_gone)
 
     others = [vote for vote in standing.counted if vote.actor_id != viewer.pk]
     may_vote = not say.why_not and not is_blocked
@@ -99,10 +99,14 @@ def _leading(standing: Standing) -> list[Decision]:
 
 
 def _about(decision: Decision) -> str:
-    resolution = getattr(decision, "resolution", None)
-    if resolution is not None and resolution.undone_at is not None:
+    if _is_undone(decision):
         return "taken back"
     return f"to {Actor.of(decision.target).name}" if decision.target is not None else ""
+
+
+def _is_undone(decision: Decision) -> bool:
+    resolution = getattr(decision, "resolution", None)
+    return resolution is not None and resolution.undone_at is not None
 
 
 def _rule_rows(standing: Standing, viewer: Any, say: Say, *, may_vote: bool, is_blocked: bool) -> list[RuleRow]:

@@ -33,7 +33,8 @@ def var_dir(tmp_path_factory: Any) -> Path:
 @pytest.fixture(scope="module")
 def environment(var_dir: Path) -> Iterator[dict[str, str]]:
     """Short leases, so that a killed worker's run is taken over within the test; a database of its own."""
-    short = {"RECOVERY_LEASE_S": "2", "RECOVERY_HEARTBEAT_S": "0.5", "RECOVERY_SWEEP_S": "0.5", "RECOVERY_SAMPLES": "1"}
+    short = {"RECOVERY_LEASE_S": "2", "RECOVERY_HEARTBEAT_S": "0.5", "RECOVERY_SWEEP_S": "0.5"}
+    short |= {"RECOVERY_UNDO_WINDOW_S": "0", "RECOVERY_SAMPLES": "1"}
     url = os.environ.get("TEST_DATABASE_URL", "")
     if not url:
         yield short

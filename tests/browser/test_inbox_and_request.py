@@ -133,6 +133,7 @@ def test_a_decision_that_the_server_does_not_answer_says_so_at_once(page, live_s
     expect(words.get_by_role("link", name="Reload")).to_be_visible()
     assert page.get_by_label("amount", exact=True).input_value() == "7"
     page.locator("summary.btn-bad").click()
+    page.locator("#reject-comment").fill("no")
     page.locator("#reject-form button").click()
     expect(words).to_be_in_viewport()
     page.unroute("**/decide/")
@@ -441,6 +442,7 @@ def test_axe_finds_nothing(open_page, live_server, refund, ada, grace, sign_in, 
     page.locator("summary", has_text="Reject").click()
     assert findings(page) == []
     decide(refund.pk, by=grace, kind="edit", proposal={"order": "A-17", "amount": Decimal(3)}, seen_version=1)
+    page.locator("#reject-comment").fill("no")
     page.locator("#reject-form button").click()
     expect(page.locator("#refusal")).to_be_visible()
     assert findings(page) == []

@@ -115,8 +115,8 @@ def test_an_edit_says_whose_votes_fall_with_it_before_it_is_made(asked, grace, l
     post(ada_at, request, data | {"proposal.amount": "7", "kind": "approve"})
     page = look(ada_at, request)
     assert votes(page)[1:3] == [
-        "grace Approved version 1 fell: for an earlier version just now",
-        "lin Approved version 1 fell: for an earlier version just now",
+        "grace Approved version 1 fell just now",
+        "lin Approved version 1 fell just now",
     ]
     assert votes(page)[3].startswith("You Approved with changes version 2")
     assert head(page).endswith("1 of 3 approvals")
@@ -126,7 +126,7 @@ def test_the_policy_is_said_in_words(asked, ada_at):
     policy = Policy(needed=2, reject_by="majority", undo_window_s=60, expires_after_s=7200, on_expire="cancel")
     page = look(ada_at, asked(policy))
     words = panel(page, "Policy and votes").one("p", class_="field-help").text
-    assert words.startswith("Who started the run may not decide. Rejecting and sending it back needs a comment.")
+    assert words.startswith("Who started the run may not decide. Rejecting and sending it back need a comment.")
     assert "Two rejections settle it. If nobody decides by " in words
     assert words.endswith("the run is cancelled. A decision can be undone for 1 min. Every attempt is kept.")
     assert ", then cancelled" in page.one("header", class_="page-head").text
