@@ -224,10 +224,16 @@ def test_a_process_of_a_worker_that_is_told_to_end_has_not_failed_its_run(
     workers.until(lambda: words(folder) == ["step-0"])
     _, pid, _ = State.objects.get(pk=state_id).lease_owner.split(":")
     os.kill(int(pid), how)
-    workers.until(lambda: words(folder) == ["step-0"] * 2)
+    # The lease has to run out, a sweep has to come in time, and the pool has to have a process again.
+    workers.until(lambda: len(words(folder)) >= 2, within_s=60)
     (folder / "open").touch()
-    workers.until(lambda: status(state_id) == "completed")
-    assert list(Resumption.objects.values_list("status", "attempts")) == [("done", 1)]
+    workers.until(lambda: status(state_id) == "completed", within_s=60)
+    job = Resumption.objects.get()
+    assert (job.status, job.last_error, State.objects.get().error) == ("done", "", "")
+    # A busy machine may let another lease run out: that is no failure either, and the step is still the same one.
+    assert job.attempts == len(words(folder)) - 1
+    assert len(set(notes(folder))) == 1
+    assert not Event.objects.filter(status="failed").exists()
 
 
 def test_a_worker_that_slept_through_its_lease_writes_nothing_when_it_wakes(workers: Workers, ada: Any, folder: Path):

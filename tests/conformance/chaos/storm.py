@@ -74,6 +74,7 @@ class Storm:
             self._check()
             return self._counted()
         finally:
+            self._calm()
             self._disperse()
 
     # --- Who takes part
@@ -215,16 +216,23 @@ class Storm:
             self.broker.start()
 
     def _come_to_rest(self) -> None:
-        progress, since = (0, 0), time.monotonic()
-        while left := self._left():
-            self._look()
-            finished = Resumption.objects.exclude(status__in=Resumption.UNFINISHED).count()
-            if (now := (finished, Resolution.objects.count())) != progress:
-                progress, since = now, time.monotonic()
+        before, since = self._progress(), time.monotonic()
+        while True:
+            left, now = self._left(), self._progress()
+            if now != before:
+                # What was found is one moment's only if nothing moved meanwhile.
+                before, since = now, time.monotonic()
+            elif left is None:
+                return
             elif time.monotonic() - since > STANDSTILL_S:
                 what, state_id = left
                 raise BrokenPromise(f"nothing has moved for {STANDSTILL_S:.0f} s, and {what}", state_id)
+            self._look()
             self._stop.wait(0.2)
+
+    def _progress(self) -> tuple[int, ...]:
+        jobs = Resumption.objects.all()
+        return jobs.count(), jobs.filter(status__in=Resumption.UNFINISHED).count(), Resolution.objects.count()
 
     def _left(self) -> tuple[str, uuid.UUID] | None:
         """Something that is not done yet."""
@@ -260,15 +268,26 @@ class Storm:
 
     def _look(self) -> None:
         """Whether a promise is broken already."""
-        for worker in self.workers.running:
-            if worker.poll() is not None:
-                raise BrokenPromise(f"worker {worker.pid} ended by itself:\n{self.workers.log_of(worker)}")
+        for worker in [worker for worker in self.workers.running if worker.poll() is not None]:
+            self._replace(worker)
         for state_id, course in self.runs.items():
             check_steps(state_id, notes(course.folder), self.hurt)
         check_acts([act for act in ledgers(self.folder) if act["outcome"] == "error"])
         failed = State.objects.with_status("failed").exclude(error="").exclude(error__contains=AWAY).first()
         if failed is not None:
             raise BrokenPromise("it failed with what is not its own doing", failed.pk)
+
+    def _replace(self, worker: subprocess.Popen[bytes]) -> None:
+        """One that ended by itself is started anew, as a supervisor does.
+
+        A worker that holds a message when Redis goes may end of kombu's `restore_unacked`. Nothing else may end one.
+        """
+        log = self.workers.log_of(worker)
+        if not self.did["broker killed"] or "Connection to broker lost" not in log or "Unrecoverable error" not in log:
+            raise BrokenPromise(f"worker {worker.pid} ended by itself:\n{log}")
+        self._kill(worker)
+        self.did["workers killed"] -= 1
+        self.did["workers that ended with the broker"] += 1
 
     def _check(self) -> None:
         for state in State.objects.select_related("parent"):
