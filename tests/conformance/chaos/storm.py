@@ -1,8 +1,6 @@
 """The storm: runs are started, people decide, and workers, deciders and the broker are killed at random."""
 
-import os
 import random
-import signal
 import subprocess
 import sys
 import threading
@@ -21,10 +19,11 @@ from recovery.models import ApprovalRequest, Resolution, Resumption, State
 from recovery.services.start_run import start_run
 from tests.conformance.chaos.courses import draw_course
 from tests.conformance.chaos.deciders import PEOPLE, STRANGER, Decider, ledgers
+from tests.conformance.chaos.harm import Harm
 from tests.conformance.chaos.pipelines import AWAY, NOBODY, Course, notes
 from tests.conformance.chaos.promises import BrokenPromise, check_acts, check_audit, check_run, check_steps
 from tests.conformance.redis_server import RedisServer
-from tests.conformance.workers import LEASE_S, Workers
+from tests.conformance.workers import Workers
 
 # However slow the machine is, something is finished in that time.
 STANDSTILL_S = 40.0
@@ -54,9 +53,7 @@ class Storm:
         self.random = random.Random(plan.seed)
         self.runs: dict[uuid.UUID, Course] = {}
         self.did: Counter[str] = Counter()
-        # Ids of processes and of process groups that were killed or stopped.
-        self.hurt: set[int] = set()
-        self._asleep: dict[int, float] = {}
+        self.harm = Harm(self.random, workers, broker, self.did)
         self._fences: list[uuid.UUID] = []
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -67,14 +64,14 @@ class Storm:
         try:
             self._gather()
             self._harm_until(time.monotonic() + self.plan.seconds)
-            self._calm()
+            self.harm.calm()
             self._come_to_rest()
             self._disperse()
             self._deliver_late()
             self._check()
             return self._counted()
         finally:
-            self._calm()
+            self.harm.calm()
             self._disperse()
 
     # --- Who takes part
@@ -85,18 +82,13 @@ class Storm:
             user = get_user_model().objects.create_user(name, password="pw")
             user.user_permissions.set(decides if name in PEOPLE else [])
         for _ in range(self.plan.workers):
-            self._start_worker()
+            self.harm.start_worker()
         for number in range(self.plan.threads):
             thread = threading.Thread(target=self._decide, args=[f"{self.plan.seed}-thread-{number}"])
             thread.start()
             self._threads.append(thread)
         for _ in range(self.plan.processes):
             self._start_decider()
-
-    def _start_worker(self) -> None:
-        pool = self.random.choice(["threads", "prefork"])
-        self.workers.start(pool=pool, runs=self.random.choice([2, 4]) if pool == "threads" else 2)
-        self.did["workers started"] += 1
 
     def _start_decider(self) -> None:
         name = f"{self.plan.seed}-process-{self.did['deciding processes']}"
@@ -121,67 +113,25 @@ class Storm:
 
     def _harm_until(self, end: float) -> None:
         harms: list[Callable[[], None]] = [
-            *[self._kill_a_holder] * 4,
-            *[self._kill_a_worker] * 2,
-            *[self._post_again] * 6,
-            self._send_to_sleep,
+            *[self.harm.kill_a_holder] * 4,
+            *[self.harm.kill_a_worker] * 2,
+            *[lambda: self.harm.post_again(list(self.runs))] * 6,
+            self.harm.send_to_sleep,
             self._kill_a_decider,
         ]
         if self.broker is not None:
-            harms.append(self._kill_the_broker)
+            harms.append(self.harm.kill_the_broker)
         began, looked = time.monotonic(), 0.0
         while (now := time.monotonic()) < end:
             due = self.plan.runs * min(1.0, (now - began) / (0.8 * self.plan.seconds))
             while len(self.runs) < due:
                 self._start_run()
-            self._wake(now)
+            self.harm.wake(now)
             self.random.choice(harms)()
             if now - looked > 2:
                 self._look()
                 looked = now
             self._stop.wait(self.random.uniform(*TICK_S))
-
-    def _kill_a_holder(self) -> None:
-        """Whoever holds a lease: a process of a pool, or a worker whose runs are threads."""
-        owners = State.objects.held().exclude(lease_owner="").order_by("pk").values_list("lease_owner", flat=True)
-        pids = {int(owner.split(":")[1]) for owner in owners}
-        if not pids:
-            return
-        pid = self.random.choice(sorted(pids))
-        worker = next((worker for worker in self.workers.running if worker.pid == pid), None)
-        if worker is not None:
-            self._kill(worker)
-        else:
-            self.hurt.add(pid)
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                return  # It was killed before; its lease has not run out yet.
-            self.did["pool processes killed"] += 1
-
-    def _kill_a_worker(self) -> None:
-        self._kill(self.random.choice(self.workers.running))
-
-    def _kill(self, worker: subprocess.Popen[bytes]) -> None:
-        self.hurt.add(worker.pid)
-        self._asleep.pop(worker.pid, None)
-        self.workers.kill(worker)
-        self.did["workers killed"] += 1
-        self._start_worker()
-
-    def _send_to_sleep(self) -> None:
-        """For longer than a lease, in the middle of whatever it does."""
-        worker = self.random.choice(self.workers.running)
-        if worker.pid not in self._asleep and len(self._asleep) < len(self.workers.running) - 1:
-            self.hurt.add(worker.pid)
-            os.killpg(worker.pid, signal.SIGSTOP)
-            self._asleep[worker.pid] = time.monotonic() + self.random.uniform(0.5, 2) * LEASE_S
-            self.did["workers stopped for a while"] += 1
-
-    def _wake(self, now: float) -> None:
-        for pid in [pid for pid, until in self._asleep.items() if until <= now]:
-            del self._asleep[pid]
-            os.killpg(pid, signal.SIGCONT)
 
     def _kill_a_decider(self) -> None:
         if self._people:
@@ -191,29 +141,7 @@ class Storm:
             self.did["deciding processes killed"] += 1
             self._start_decider()
 
-    def _kill_the_broker(self) -> None:
-        assert self.broker is not None
-        if self.broker.is_up:
-            self.broker.kill()
-            self.did["broker killed"] += 1
-        else:
-            self.broker.start()
-
-    def _post_again(self) -> None:
-        """The message of some states, twice or late; of finished ones too."""
-        if not self.runs or (self.broker is not None and not self.broker.is_up):
-            return
-        for state_id in self.random.choices(list(self.runs), k=4):
-            times = self.random.choice([1, 2, 5])
-            self.workers.post(state_id, times, later_s=self.random.choice([0, 0, 1.5]))
-            self.did["messages posted again"] += times
-
     # --- The end
-
-    def _calm(self) -> None:
-        self._wake(float("inf"))
-        if self.broker is not None and not self.broker.is_up:
-            self.broker.start()
 
     def _come_to_rest(self) -> None:
         before, since = self._progress(), time.monotonic()
@@ -269,30 +197,18 @@ class Storm:
     def _look(self) -> None:
         """Whether a promise is broken already."""
         for worker in [worker for worker in self.workers.running if worker.poll() is not None]:
-            self._replace(worker)
+            self.harm.replace(worker)
         for state_id, course in self.runs.items():
-            check_steps(state_id, notes(course.folder), self.hurt)
+            check_steps(state_id, notes(course.folder), self.harm.hurt)
         check_acts([act for act in ledgers(self.folder) if act["outcome"] == "error"])
         failed = State.objects.with_status("failed").exclude(error="").exclude(error__contains=AWAY).first()
         if failed is not None:
             raise BrokenPromise("it failed with what is not its own doing", failed.pk)
 
-    def _replace(self, worker: subprocess.Popen[bytes]) -> None:
-        """One that ended by itself is started anew, as a supervisor does.
-
-        A worker that holds a message when Redis goes may end of kombu's `restore_unacked`. Nothing else may end one.
-        """
-        log = self.workers.log_of(worker)
-        if not self.did["broker killed"] or "Connection to broker lost" not in log or "Unrecoverable error" not in log:
-            raise BrokenPromise(f"worker {worker.pid} ended by itself:\n{log}")
-        self._kill(worker)
-        self.did["workers killed"] -= 1
-        self.did["workers that ended with the broker"] += 1
-
     def _check(self) -> None:
         for state in State.objects.select_related("parent"):
             if (course := self._course_of(state)) is not None:
-                check_run(state, course, self.hurt)
+                check_run(state, course, self.harm.hurt)
         check_acts(ledgers(self.folder))
         check_audit()
 
