@@ -14,7 +14,7 @@ pytestmark = pytest.mark.conformance
 def test_after_a_small_storm_every_promise_holds(workers: Workers, tmp_path: Path):
     # SQLite lets one write at a time, so there is less of everything.
     plan = (
-        Plan(seed=1, runs=8, seconds=6, workers=2, threads=2, processes=1)
+        Plan(seed=1, runs=6, seconds=5, workers=2, threads=2, processes=1)
         if connection.vendor == "postgresql"
         else Plan(seed=1, runs=3, seconds=3, workers=1, threads=2, processes=0)
     )

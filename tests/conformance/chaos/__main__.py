@@ -8,6 +8,7 @@ TEST_DATABASE_URL names the server, by default the one of this machine.
 import argparse
 import os
 import secrets
+import signal
 import sys
 import tempfile
 import time
@@ -31,6 +32,8 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=2.0)
     parser.add_argument("--workers", type=int, default=3)
     given = parser.parse_args()
+    # Whoever is told to end leaves no worker, no broker and no database behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     seed = secrets.randbelow(1_000_000) if given.seed is None else given.seed
     print(f"seed {seed}", flush=True)
     with tempfile.TemporaryDirectory(prefix="rhdashboard-chaos-") as name, _database() as url:
