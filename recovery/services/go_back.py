@@ -11,6 +11,7 @@ from recovery.errors import LeaseLost
 from recovery.models import ApprovalRequest, Resolution, Resumption, State
 from recovery.services import audit
 from recovery.services.answers import SentBack
+from recovery.services.deliver import apply_decisions
 from recovery.services.lease import Lease
 from recovery.services.settle import close
 from rh_agents.core.approvals import Answer, Instruction
@@ -30,12 +31,15 @@ def go_back(lease: Lease, job: Resumption, job_ids: list[int]) -> State:
     Raises:
         LeaseLost: another worker holds it.
         RhAgentsError: the original cannot be forked there.
+        DigestMismatch: what was decided beside it is not what was decided any more.
     """
     resolution = Resolution.objects.select_related("decision__actor", "request").get(resumption=job)
     with transaction.atomic():
         original = State.objects.select_for_update(no_key=True).get(pk=lease.state_id)
         if original.fence != lease.fence:
             raise LeaseLost(f"state {lease.state_id} was taken over")
+        if _take_in_answers(original, lease):
+            original.refresh_from_db()
         child = _fork(original, resolution)
         _end(original, lease)
         State.objects.filter(pk=original.pk).update(superseded_by=child)
@@ -48,6 +52,18 @@ def go_back(lease: Lease, job: Resumption, job_ids: list[int]) -> State:
         close(list(left.filter(state=original).order_by("pk")), "supersede")
         audit.record("forked", state_id=child.pk, parent=original.pk, request=resolution.request_id)
     return child
+
+
+def _take_in_answers(original: State, lease: Lease) -> int:
+    """Write what was decided beside it, and taken up with it, into the original: the fork keeps what came before the
+    step it goes back to, and nobody is asked that again. How many there were."""
+    state = ExecutionState.load_from_state_id(
+        str(original.pk), DjangoStateBackend(fence=lease.fence, author="worker"), DjangoArtifactBackend()
+    )
+    applied = apply_decisions(state)
+    if applied:
+        state.save_checkpoint(StateStatus.RUNNING)
+    return applied
 
 
 def _fork(original: State, resolution: Resolution) -> State:

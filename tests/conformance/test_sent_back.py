@@ -71,3 +71,38 @@ def test_it_asks_again_only_what_came_after_the_step_it_went_back_to(ada: Any, f
         ("q1::decision", "completed"),
         ("q2::decision", "awaiting"),
     ]
+
+
+@pipeline("conformance-sent-back-beside", input_model=Walk, title="Sent back beside", version="1")
+async def sent_back_beside(given: Walk, state: ExecutionState) -> list[str]:
+    """A question that is asked before the step to which another branch may be sent back."""
+
+    async def ask() -> str:
+        return (await state.ask(Question(key="earlier", title="Earlier?"))).comment
+
+    async def work() -> str:
+        await step(0, given, state)
+        later = Question(key="later", title="Later?", change_targets=["step[1]::tool_call"])
+        return (await state.ask(later)).comment
+
+    return await state.parallel(ask(), work())
+
+
+@pytest.mark.parametrize("comes_between", [True, False], ids=["a worker between", "both at once"])
+def test_an_answer_that_a_worker_takes_up_with_the_way_back_is_kept_all_the_same(
+    ada: Any, folder: Path, comes_between: bool
+):
+    state_id = start_run("conformance-sent-back-beside", {"folder": str(folder)}).pk
+    work_on_state(state_id)
+    requests = {request.title: request for request in ApprovalRequest.objects.open().filter(state_id=state_id)}
+    decide(requests["Earlier?"].pk, by=ada, kind="approve", comment="yes")
+    if comes_between:
+        work_on_state(state_id)
+    later = requests["Later?"]
+    decide(later.pk, by=ada, kind="request_changes", to="step[1]::tool_call", comment="Again.")
+    work_on_state(state_id)
+    fork = State.objects.get(parent_id=state_id)
+    work_on_state(fork.pk)
+    assert approve_next(fork.pk, ada, "now") == "Later?"
+    fork.refresh_from_db()
+    assert decode(fork.output) == ["yes", "now"]
