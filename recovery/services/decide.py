@@ -198,16 +198,10 @@ def _vote(
     resolution, resumption = settle(request, vote, answer, wait_s=wait_s)
     if resumption is None:
         deliver(request, answer)
+    rest = rest_of_group(request) if act.kind == "reject" else []
     _audit(vote, actor, "decided")
-    if act.kind == "reject":
-        close(
-            rest_of_group(request),
-            "cancel",
-            comment=f"“{request.title}” was rejected.",
-            is_carried=True,
-            wait_s=wait_s,
-            caused_by=vote,
-        )
+    words = f"“{request.title}” was rejected."
+    close(rest, "cancel", comment=words, carry=deliver, wait_s=wait_s, caused_by=vote)
     return Outcome(request, vote, resolution, resumption)
 
 

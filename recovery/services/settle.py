@@ -1,6 +1,6 @@
 """Settling a request: its resolution, the job that carries it to the run, and what goes with it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from django.conf import settings
@@ -65,13 +65,13 @@ def close(
     *,
     by: Actor = RUN,
     comment: str = "",
-    is_carried: bool = False,
+    carry: Callable[[ApprovalRequest, Answer], None] | None = None,
     channel: str = "run",
     wait_s: float = 0,
     caused_by: Decision | None = None,
 ) -> int:
     """Settle `requests`, which are locked, without anybody having decided them, as `supersede` or `cancel`; how many
-    there were. `is_carried`: the run gets it as an answer."""
+    there were. `carry`: the run gets it as an answer, of a job where a worker runs it, else by this."""
     now = timezone.now()
     for request in requests:
         decision = Decision.objects.create(
@@ -87,8 +87,10 @@ def close(
             created_at=now,
         )
         answer = Answer(kind=kind, decided_at=now, comment=comment, by=[by.get_username()] if by.is_person else [])
-        job = Resumption.Kind.RESUME if is_carried else None
-        settle(request, decision, answer, job=job, wait_s=wait_s, caused_by=caused_by)
+        job = Resumption.Kind.RESUME if carry is not None else None
+        _, resumption = settle(request, decision, answer, job=job, wait_s=wait_s, caused_by=caused_by)
+        if carry is not None and resumption is None:
+            carry(request, answer)
     for request in requests:
         audit.record(
             _PAST[kind],

@@ -167,3 +167,33 @@ def test_a_decision_does_not_knock_over_a_program_that_is_at_work(ada):
         decide(only_request(row_of(state)).pk, by=ada, kind="approve")
     at_work.save_checkpoint(StateStatus.COMPLETED)
     assert row_of(state).status == "completed"
+
+
+# ---- Groups ----
+
+
+def test_one_rejection_reaches_the_program_for_the_whole_group(ada):
+    def books(state: ExecutionState) -> list[str] | None:
+        async def one(name: str) -> str:
+            asked = Question(key=name, title=f"Book {name}?", group="trip", group_policy="first_reject_cancels")
+            return (await state.ask(asked)).kind
+
+        async def run() -> list[str]:
+            return list(await state.parallel(*(one(name) for name in ("flight", "hotel", "dinner"))))
+
+        try:
+            return asyncio.run(run())
+        except AwaitingDecision:
+            return None
+
+    state = program()
+    assert books(state) is None
+    flight = ApprovalRequest.objects.get(state_id=state.state_id, title="Book flight?")
+    decide(flight.pk, by=ada, kind="reject", comment="no")
+    assert sorted(outcomes(state)) == [
+        ("Book dinner?", "cancel"),
+        ("Book flight?", "reject"),
+        ("Book hotel?", "cancel"),
+    ]
+    assert (row_of(state).status, Resumption.objects.count()) == ("paused", 0)
+    assert books(loaded(state)) == ["reject", "cancel", "cancel"]
