@@ -103,7 +103,11 @@ def _take_back(request: ApprovalRequest, resolution: Resolution, actor: Actor, c
 
 
 def _put_back(request: ApprovalRequest, edit: Decision, actor: Actor) -> None:
-    """The proposal as it stood before the edit that was taken back, as the newest version."""
+    """The proposal as it stood before the edit that was taken back, as the newest version; unless somebody else had
+    put up the same one, and voted for it, before."""
+    earlier = request.decisions.filter(kind="edit", version=edit.version, refusal="", pk__lt=edit.pk)
+    if earlier.exclude(actor=actor.user).exists():
+        return
     before = request.versions.filter(number__lt=edit.version).exclude(digest=edit.digest).order_by("-number").first()
     if before is not None and edit.version == request.version:
         add_version(request, request.version + 1, proposal_of(before), by=actor.user, by_name=actor.name)

@@ -137,6 +137,17 @@ def test_an_undone_edit_puts_the_proposal_back(asked, ada, grace):
     assert decode(let_it_go_on(request).output) == [420, []]
 
 
+def test_an_undone_edit_that_somebody_else_had_made_before_leaves_theirs(asked, ada, grace):
+    request = asked(policy=Policy(needed=2))
+    cheaper = Refund(order="A-17", amount=7)
+    decide(request.pk, by=ada, kind="edit", proposal=cheaper)
+    decide(request.pk, by=grace, kind="edit", proposal=cheaper)
+    undo(request.pk, by=grace)
+    request.refresh_from_db()
+    assert (request.version, proposal_of(current_version(request)).amount) == (2, 7)
+    assert decide(request.pk, by=grace, kind="approve", seen_version=2).resolution.outcome == "approve"
+
+
 def test_only_whoever_decided_may_undo_it_and_only_until_the_run_goes_on(asked, ada, grace):
     request = asked()
     with pytest.raises(NotUndoable, match="Nothing is decided here"):
