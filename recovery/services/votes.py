@@ -9,6 +9,7 @@ from django.db.models import Q
 
 from recovery.models import ApprovalRequest, Decision
 from recovery.permissions import policy_of
+from recovery.services.deciders import deciders_of
 from rh_agents.core.policy import Policy
 
 FOR_PROPOSAL = ("approve", "edit")
@@ -70,6 +71,7 @@ def standing_of(request: ApprovalRequest, acts: Iterable[Decision] | None = None
     """`acts` are its accepted decisions in the order they came, if they are read already."""
     policy = policy_of(request)
     counted, fallen = votes_of(request, accepted_acts(request) if acts is None else acts)
+    counted = _of_deciders(request, counted)
     approvals = [vote for vote in counted if vote.kind in FOR_PROPOSAL or vote.kind == "respond"]
     return Standing(policy, counted, fallen, rules_of(policy, approvals))
 
@@ -83,7 +85,8 @@ def accepted_acts(request: ApprovalRequest, also_of: Any = None, key: str = "") 
 
 
 def votes_of(request: ApprovalRequest, acts: Iterable[Decision]) -> tuple[list[Decision], list[Decision]]:
-    """(those that count, those that fell): the last vote of each person, unless it was taken back."""
+    """(those that count, those that fell): the last vote of each person, unless it was taken back; of those who used
+    the same say, their own or that of whoever they stand in for, only the last."""
     last: dict[Any, Decision] = {}
     for act in acts:
         voter = _voter(act)
@@ -92,8 +95,24 @@ def votes_of(request: ApprovalRequest, acts: Iterable[Decision]) -> tuple[list[D
         if act.kind in VOTES:
             last[voter] = act
     # What was decided is the proposal: whoever approved the same one under another number has approved this one.
-    counted = [vote for vote in last.values() if vote.digest == request.digest]
-    return counted, [vote for vote in last.values() if vote.digest != request.digest]
+    counted = {_say(vote): vote for vote in last.values() if vote.digest == request.digest}
+    return list(counted.values()), [vote for vote in last.values() if vote.digest != request.digest]
+
+
+def _say(vote: Decision) -> tuple[str, Any]:
+    return vote.actor_kind, vote.on_behalf_of_id or vote.actor_id or vote.rule_id or vote.actor_name
+
+
+def _of_deciders(request: ApprovalRequest, votes: list[Decision]) -> list[Decision]:
+    """Without those of people who may not decide any more: the policy may have been tightened since they voted."""
+    if not request.self_approval and request.requested_by_id is not None:
+        own = (str(Decision.ActorKind.USER), request.requested_by_id)
+        votes = [vote for vote in votes if _say(vote) != own]
+    if request.open_to_all or len(votes) < 2:
+        return votes
+    people = {_say(vote)[1] for vote in votes if vote.actor_kind == Decision.ActorKind.USER}
+    deciding = set(deciders_of(request).filter(pk__in=people).values_list("pk", flat=True))
+    return [vote for vote in votes if vote.actor_kind != Decision.ActorKind.USER or _say(vote)[1] in deciding]
 
 
 def _voter(act: Decision) -> tuple[str, Any]:

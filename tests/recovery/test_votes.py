@@ -12,6 +12,7 @@ from recovery.errors import AlreadyResolved, InvalidInput, NotAllowed, StaleProp
 from recovery.models import ApprovalRequest, AuditEntry, Decision, Delegation, Resolution, Resumption
 from recovery.pipelines import pipeline
 from recovery.services.decide import decide
+from recovery.services.policies import tighten_open_requests
 from recovery.services.undo import undo
 from recovery.services.votes import standing_of
 from rh_agents import ExecutionState, Policy, Question
@@ -248,6 +249,29 @@ def test_whoever_stands_in_for_somebody_counts_for_their_group(asked, ada, grace
     assert output(request)[1] == ["grace"]
 
 
+def test_the_say_of_one_person_counts_once_however_many_stand_in_for_them(asked, ada, grace, lin):
+    member(ada, "legal")
+    now = timezone.now()
+    for taker in (grace, lin):
+        Delegation.objects.create(giver=ada, taker=taker, starts_at=now, ends_at=now + timedelta(hours=1))
+    request = asked(Policy(from_groups={"legal": 2}))
+    for person in (grace, lin, ada):
+        assert decide(request.pk, by=person, kind="approve").resolution is None
+    [counted] = standing_of(request).counted
+    assert counted.actor == ada
+
+
+def test_a_vote_counts_only_as_long_as_its_person_may_decide(asked, ada, grace, lin):
+    member(grace, "legal")
+    request = asked(Policy(needed=2, self_approval=True), by=lin)
+    for person, stricter in ((lin, Policy(self_approval=False)), (ada, Policy(groups={"legal"}))):
+        decide(request.pk, by=person, kind="approve")
+        tighten_open_requests(request.pipeline, stricter, by=ada)
+    assert decide(request.pk, by=grace, kind="approve").resolution is None
+    request.refresh_from_db()
+    assert [vote.actor for vote in standing_of(request).counted] == [grace]
+
+
 @pytest.mark.parametrize("kind", ["approve", "edit", "reject", "approve in groups"])
 def test_accepting_a_decision_takes_at_most_twelve_queries(
     asked, ada, django_assert_max_num_queries, kind, django_user_model
@@ -263,7 +287,7 @@ def test_accepting_a_decision_takes_at_most_twelve_queries(
         # These take one or two more; what the person may do at all has been looked up by the page.
         person.has_perms(["recovery.decide_approvalrequest"])
     # Of the transaction's own two, a test sees the savepoint; a policy of groups asks once more who belongs to them.
-    with django_assert_max_num_queries(12 + 2 + is_in_groups):
+    with django_assert_max_num_queries(12 + 2 + 2 * is_in_groups):
         decide(
             request.pk,
             by=person,
