@@ -112,8 +112,6 @@ def _opened(request: ApprovalRequest, question: Question | None, proposal: Any) 
     request.digest = digest_of(request.action, args)
     policy = effective_policy(request.pipeline, question)
     apply_policy(request, policy)
-    if question is not None and question.on_expire is not None:
-        request.on_expire = question.on_expire
     if request.effect == ApprovalRequest.Effect.IRREVERSIBLE and request.on_expire == "approve":
         # What cannot be undone is never approved by nobody, whatever a policy for all pipelines says.
         request.on_expire = "reject"

@@ -29,6 +29,8 @@ def effective_policy(pipeline_name: str, question: Question | None) -> Policy:
     pipeline = pipelines.find(pipeline_name)
     coded = pipeline.policy if pipeline is not None and pipeline.policy is not None else Policy()
     asked = question.policy if question is not None and question.policy is not None else Policy()
+    if question is not None and question.on_expire is not None:
+        asked = Policy(on_expire=question.on_expire).over(asked)
     said = admins_policy(pipeline_name)
     if said is None:
         return asked.over(coded)

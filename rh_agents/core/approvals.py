@@ -50,8 +50,8 @@ class Question(BaseModel):
     (or `<state id>@<checkpoint>`) to compare with. `change_targets` are steps that a reviewer may send the run back to
     (an address, or a `ChangeTarget` with a label). `on_reject`: the run gets the reason (`feedback`), goes on without
     it (`skip`), or fails with `RejectedError` (`fail`). Questions of one `group` are open together; with
-    `first_reject_cancels` one rejection cancels the others. `policy` says who decides; `expires_at`, like `on_expire`,
-    goes before what the policy says.
+    `first_reject_cancels` one rejection cancels the others. `policy` says who decides; `on_expire` counts as if it
+    said so, and goes before what it says.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")

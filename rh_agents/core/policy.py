@@ -101,7 +101,8 @@ class Policy(BaseModel):
         if not other.is_for_all:
             changed |= self._narrowed_to(other)
         if "expires_after_s" in changed and changed["expires_after_s"] != self.expires_after_s:
-            changed["on_expire"] = other.on_expire
+            # Nothing comes to an approval by nobody that would not have come to one later.
+            changed["on_expire"] = _STRICTER["on_expire"](other.on_expire, self.on_expire)
         if "on_expire" in changed and self.expires_after_s is not None and other.expires_after_s is None:
             changed["on_expire"] = _STRICTER["on_expire"](self.on_expire, other.on_expire)
         if other.escalate_after_s is not None and self.escalate_after_s is None:

@@ -72,6 +72,15 @@ def test_a_question_cannot_let_decide_whom_an_admin_does_not(make_user):
     assert effective(groups={"ops"}, needed=1)["users"] == [both.username]
 
 
+@pytest.mark.django_db
+def test_a_question_is_not_approved_by_nobody_where_an_admin_says_otherwise():
+    said_by_admin("test-coded", expires_after_s=3600, on_expire="reject")
+    sooner = effective(expires_after_s=60, on_expire="approve")
+    assert (sooner["expires_after_s"], sooner["on_expire"]) == (60, "reject")
+    assert effective_policy("test-coded", Question(key="q", title="Q?", on_expire="approve")).on_expire == "reject"
+    assert effective_policy("other", Question(key="q", title="Q?", on_expire="approve")).on_expire == "approve"
+
+
 def test_what_applied_is_kept_with_the_request(asked):
     request = asked(Policy(needed=2, expires_after_s=3600, on_expire="approve", self_approval=True))
     assert policy_of(request) == Policy.model_validate(request.policy)
