@@ -8,7 +8,7 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from recovery.errors import InvalidInput
+from recovery.errors import AlreadyResolved, InvalidInput
 from recovery.models import ApprovalRequest, AutoRule, Decision, ProposalVersion
 from recovery.models.access import AutoRuleQuerySet
 from recovery.services import audit
@@ -43,6 +43,9 @@ def decide_by_rules(request: ApprovalRequest) -> Outcome | None:
         try:
             with transaction.atomic():
                 outcome = _use(rule, request, plain)
+        except AlreadyResolved:
+            # A rule has just rejected another one, and this was cancelled with it.
+            return None
         except Exception as error:
             _record_failure(request, rule, error)
             continue

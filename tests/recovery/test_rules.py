@@ -13,21 +13,33 @@ from django.utils import timezone
 from recovery.backends import set_default_on_checkpoint
 from recovery.errors import InvalidInput
 from recovery.models import ApprovalRequest, AuditEntry, AutoRule, Decision, Resolution, Risk
+from recovery.pipelines import pipeline
 from recovery.services import audit
 from recovery.services.decide import decide
 from recovery.services.open_request import match_requests
 from recovery.services.pauses import on_checkpoint
 from recovery.services.rules import decide_by_rules, delete_unused_rule, preview, revoke_rule, save_rule
-from rh_agents import Policy
+from recovery.services.start_run import start_run
+from rh_agents import ExecutionState, Policy, Question
 from rh_agents.core.serialization import decode
 from tests.recovery.asking import ask, run
 from tests.recovery.conftest import work
-from tests.recovery.sample_pipelines import Address
+from tests.recovery.sample_pipelines import Address, RefundInput
 
 pytestmark = pytest.mark.django_db
 
 DAY = timedelta(days=1)
 SMALL = [{"path": "amount", "is": "below", "value": 500}]
+
+
+@pipeline("test-trip", input_model=RefundInput, version="1")
+async def trip(order: RefundInput, state: ExecutionState) -> None:
+    await state.parallel(
+        *(
+            state.ask(Question(key=name, title=name, group="trip", group_policy="first_reject_cancels"))
+            for name in ("flight", "hotel", "dinner")
+        )
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -229,6 +241,15 @@ def test_arguments_that_cannot_be_read_leave_it_to_people(rule):
     assert len(failures()) == 1
     request.refresh_from_db()
     assert request.is_open
+
+
+def test_a_rule_that_rejects_one_of_a_group_is_used_once_and_nothing_went_wrong(rule):
+    small = rule(kind="reject", comment="no", pipeline="test-trip", conditions=[], max_risk=Risk.MEDIUM)
+    set_default_on_checkpoint(on_checkpoint)
+    state = work(start_run("test-trip", {"order": "A-17", "amount": "1"}).pk)
+    outcomes = ApprovalRequest.objects.filter(state=state).values_list("outcome", flat=True)
+    assert sorted(outcomes) == ["cancel", "cancel", "reject"]
+    assert (uses(small), failures()) == (1, [])
 
 
 def test_what_was_decided_before_is_left_alone(rule, ada):
