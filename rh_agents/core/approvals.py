@@ -201,9 +201,9 @@ class AwaitingDecision(BaseException):
 
 
 def proposal_fields(proposal: Any) -> set[str]:
-    """The names of a proposal's fields: a model's, a dict's keys, else none."""
+    """The names of a proposal's fields: a model's, those that it lets come with them too, a dict's keys, else none."""
     if isinstance(proposal, BaseModel):
-        return set(type(proposal).model_fields)
+        return {*type(proposal).model_fields, *(proposal.model_extra or ())}
     if isinstance(proposal, dict):
         return {str(key) for key in proposal}
     return set()
@@ -268,6 +268,9 @@ def _edited_proposal(question: Question, edited: Any) -> Any:
         raise ValueError("an edit brings the edited proposal")
     if isinstance(before, BaseModel):
         edited = as_model(type(before), edited)
+    for kind, name in ((dict, "mapping"), (list, "list")):
+        if isinstance(before, kind) and not isinstance(edited, kind):
+            raise ValueError(f"the proposal is a {name}, which {edited!r:.80} is not")
     if question.editable is True or edited == before:
         return edited
     changed = {

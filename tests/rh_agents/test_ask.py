@@ -93,6 +93,27 @@ def test_a_response_is_of_the_asked_model(kept: Kept) -> None:
     assert outcome.output == (Address(street="Main"), True)
 
 
+class Loose(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+    amount: int
+
+
+@pytest.mark.parametrize(
+    ("proposal", "editable", "edited", "words"),
+    [
+        (Loose(amount=1), {"amount"}, {"amount": 2, "override": True}, "not editable: override"),
+        (Loose(amount=1, fast=False), {"amount"}, {"amount": 2, "fast": True}, "not editable: fast"),
+        ({"amount": 1}, True, "all of it", "the proposal is a mapping, which 'all of it' is not"),
+        ([1, 2], True, {"amount": 1}, "the proposal is a list, which {'amount': 1} is not"),
+    ],
+)
+def test_an_edit_changes_nothing_that_was_not_offered(proposal: Any, editable: Any, edited: Any, words: str) -> None:
+    question = Question(key="q", title="Q?", proposal=proposal, editable=editable)
+    with pytest.raises(ValueError, match=words):
+        complete_answer(question, Answer(kind="edit", proposal=edited))
+
+
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
