@@ -48,8 +48,8 @@ def admins_policy(pipeline_name: str) -> Policy | None:
 
 def _touched(policy: Policy) -> set[str]:
     given = set(policy.given())
-    # Who may decide is one thing, whichever of its fields says it.
-    return given | set(_WHO) if given.intersection(_WHO) else given
+    # Who may decide is one thing, whichever of its fields says it; and nobody else may from some moment on.
+    return given | {*_WHO, "escalate_after_s", "escalate_to"} if given.intersection(_WHO) else given
 
 
 def tightened(policy: Policy, by: Policy) -> Policy:

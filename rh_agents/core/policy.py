@@ -105,7 +105,8 @@ class Policy(BaseModel):
             changed["on_expire"] = _STRICTER["on_expire"](other.on_expire, self.on_expire)
         if "on_expire" in changed and self.expires_after_s is not None and other.expires_after_s is None:
             changed["on_expire"] = _STRICTER["on_expire"](self.on_expire, other.on_expire)
-        if other.escalate_after_s is not None and self.escalate_after_s is None:
+        lets_others = not self.is_for_all and not other.escalate_to <= {*self.groups, *self.from_groups}
+        if other.escalate_after_s is not None and self.escalate_after_s is None and not lets_others:
             changed |= {"escalate_after_s": other.escalate_after_s, "escalate_to": other.escalate_to}
         return Policy.combined({**self.given(), **changed})
 

@@ -73,6 +73,15 @@ def test_a_question_cannot_let_decide_whom_an_admin_does_not(make_user):
 
 
 @pytest.mark.django_db
+def test_a_question_does_not_escalate_to_whom_an_admin_does_not_let_decide():
+    said_by_admin("test-coded", groups=["legal", "ops"])
+    later = {"escalate_after_s": 60, "escalate_to": {"interns"}}
+    assert "escalate_to" not in effective(**later)
+    assert effective(**later | {"escalate_to": {"ops"}})["escalate_to"] == ["ops"]
+    assert effective_policy("other", Question(key="q", title="Q?", policy=Policy(**later))).escalate_to == {"interns"}
+
+
+@pytest.mark.django_db
 def test_a_question_is_not_approved_by_nobody_where_an_admin_says_otherwise():
     said_by_admin("test-coded", expires_after_s=3600, on_expire="reject")
     sooner = effective(expires_after_s=60, on_expire="approve")
