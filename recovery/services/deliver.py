@@ -78,6 +78,10 @@ def waits_by_hand(state: ExecutionState) -> bool:
 
 def _answer_of(resolution: Resolution) -> Answer:
     answer: Answer = decode(resolution.answer, load_artifact=DjangoArtifactBackend().load_artifact)
+    if answer.kind == "expire" and answer.approved and answer.proposal is None and not resolution.request.is_manual:
+        # It expired where the question could not be read.
+        version = resolution.request.versions.get(number=resolution.version)
+        answer = answer.model_copy(update={"proposal": proposal_of(version)})
     _check(resolution.request, resolution, answer)
     return answer
 

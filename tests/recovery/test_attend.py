@@ -12,6 +12,7 @@ from django.db import connection, connections
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from recovery.errors import PipelineGone
 from recovery.models import ApprovalRequest, AuditEntry, Decision, PipelinePolicy, Resolution
 from recovery.services import attend as attending
 from recovery.services.attend import attend
@@ -71,6 +72,20 @@ def test_what_nobody_decided_in_time_comes_to_what_its_policy_says(policy, outpu
     state = work(request.state_id)
     assert (state.status, decode(state.output), calls) == ("completed", output, does)
     assert attend() == 0
+
+
+def test_one_that_the_beat_could_not_read_is_approved_as_it_was_asked(monkeypatch):
+    """The beat runs where the classes of the pipeline are not installed, the worker where they are."""
+    request = ago(ask(Policy(expires_after_s=3600, on_expire="approve")), expires_at=HOUR)
+
+    def cannot_be_read(_):
+        raise PipelineGone("Its classes are not here.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("recovery.services.decide.question_of", cannot_be_read)
+        assert attend() == 1
+    state = work(request.state_id)
+    assert (state.status, decode(state.output)) == ("completed", "paid 420.00 by card")
 
 
 def test_a_run_is_cancelled_when_its_policy_says_so():
