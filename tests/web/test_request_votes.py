@@ -12,7 +12,7 @@ from rh_agents import Policy
 from tests.recovery.conftest import only_request
 from tests.recovery.sample_pipelines import Refund
 from tests.web.decision_pipelines import POLICIES
-from tests.web.pages import Element, entered_in, read
+from tests.web.pages import Element, as_of_now, entered_in, read
 from tests.web.request_pages import form_in, look, notices, panel, post
 
 pytestmark = pytest.mark.django_db
@@ -39,7 +39,7 @@ def member(user, name):
 
 
 def votes(page: Element) -> list[str]:
-    return [one.text for one in panel(page, "Policy and votes").one("ul", class_="votes").all("li")]
+    return [as_of_now(one.text) for one in panel(page, "Policy and votes").one("ul", class_="votes").all("li")]
 
 
 def head(page: Element) -> str:
@@ -153,7 +153,7 @@ def test_what_expired_is_said_as_such(asked, ada_at):
     decide(request.pk, by=SYSTEM, kind="expire")
     page = look(ada_at, request)
     assert (
-        panel(page, "Outcome").text
+        as_of_now(panel(page, "Outcome").text)
         == "Outcome Expired Nobody decided in time. It expired just now and counts as rejected."
     )
 
