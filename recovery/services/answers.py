@@ -108,7 +108,9 @@ def comment_required(request: ApprovalRequest, question: Question | None) -> set
 
 def expired_answer(request: ApprovalRequest, question: Question | None) -> Answer:
     """What a run gets when nobody decided in time."""
-    approved = request.on_expire == "approve"
+    # An edit that not enough people agreed on is approved by nobody: only what the run itself proposed is.
+    is_as_proposed = request.version == 1 or request.versions.filter(number=1, digest=request.digest).exists()
+    approved = request.on_expire == "approve" and is_as_proposed
     raw = Answer(kind="expire", approved=approved, comment="Nobody decided in time.")
     if question is None:
         return raw

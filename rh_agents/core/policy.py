@@ -100,6 +100,10 @@ class Policy(BaseModel):
         }
         if not other.is_for_all:
             changed |= self._narrowed_to(other)
+        if not self.is_for_all and "from_groups" in changed:
+            # A rule of another group would let its members decide, who may not.
+            mine = {*self.groups, *self.from_groups}
+            changed["from_groups"] = {name: needed for name, needed in changed["from_groups"].items() if name in mine}
         if "expires_after_s" in changed and changed["expires_after_s"] != self.expires_after_s:
             # Nothing comes to an approval by nobody that would not have come to one later.
             changed["on_expire"] = _STRICTER["on_expire"](other.on_expire, self.on_expire)
@@ -126,8 +130,9 @@ def _sooner(mine: float | None, other: float | None) -> float | None:
     return min((one for one in (mine, other) if one is not None), default=None)
 
 
-def _later(mine: float | None, other: float | None) -> float | None:
-    return max((one for one in (mine, other) if one is not None), default=None)
+def _longer_window(mine: float | None, other: float) -> float | None:
+    # How long the default is, is not known here: it stays.
+    return None if mine is None else max(mine, other)
 
 
 def _most(mine: dict[str, int], other: dict[str, int]) -> dict[str, int]:
@@ -142,7 +147,7 @@ _STRICTER: dict[str, Any] = {
     "reject_by": lambda mine, other: "one" if "one" in (mine, other) else "majority",
     "comment_required": lambda mine, other: mine | other,
     "bulk_up_to": lambda mine, other: min(mine, other, key=RISK_ORDER.index),
-    "undo_window_s": _later,
+    "undo_window_s": lambda mine, other: mine if other is None else _longer_window(mine, other),
     "expires_after_s": _sooner,
     "on_expire": lambda mine, other: mine if mine != "approve" else other,
     "remind_every_s": _sooner,

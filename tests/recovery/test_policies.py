@@ -16,8 +16,9 @@ from recovery.services.actors import SYSTEM
 from recovery.services.decide import decide
 from recovery.services.policies import effective_policy, tighten_open_requests, why_stuck
 from rh_agents import ExecutionState, Policy, Question
-from tests.recovery.conftest import only_request
-from tests.recovery.sample_pipelines import RefundInput
+from rh_agents.core.serialization import decode
+from tests.recovery.conftest import only_request, work
+from tests.recovery.sample_pipelines import RefundInput, calls
 from tests.recovery.test_votes import POLICIES, member
 
 
@@ -184,3 +185,21 @@ def test_one_request_that_would_need_too_many_people_keeps_no_other_from_being_t
     for request in (small, other):
         request.refresh_from_db()
         assert policy_of(request).needed == 2
+
+
+def test_a_tightening_lets_nobody_decide_who_could_not():
+    ops = Policy(groups={"ops"})
+    assert ops.tightened_by(Policy(from_groups={"legal": 1})).given() == {"groups": {"ops"}, "from_groups": {}}
+    assert ops.tightened_by(Policy(from_groups={"ops": 2})).from_groups == {"ops": 2}
+    assert Policy().tightened_by(Policy(from_groups={"legal": 1})).from_groups == {"legal": 1}
+    assert Policy().tightened_by(Policy(undo_window_s=0)).undo_window_s is None
+    assert Policy(undo_window_s=5).tightened_by(Policy(undo_window_s=60)).undo_window_s == 60
+
+
+def test_an_edit_that_not_enough_people_agreed_on_is_approved_by_nobody(asked, ada):
+    request = asked(Policy(needed=2, expires_after_s=60, on_expire="approve"))
+    edited = {"order": "A-17", "amount": "7", "method": "card", "on": "2026-11-23"}
+    assert decide(request.pk, by=ada, kind="edit", proposal=edited).resolution is None
+    decide(request.pk, by=SYSTEM, kind="expire")
+    assert decode(work(request.state_id).output) == "refused: Nobody decided in time."
+    assert calls == ["look_up"]
