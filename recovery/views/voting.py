@@ -124,7 +124,7 @@ def _rule_rows(standing: Standing, viewer: Any, say: Say, *, may_vote: bool, is_
         return "you did" if has_voted else "you can"
 
     rows = []
-    for rule in standing.rules:
+    for rule in _in_order(standing.rules):
         who = rule.group or deciders_in_words(standing.policy)
         words = f"{count(rule.needed).capitalize()} of" if rule.group or not standing.policy.from_groups else ""
         if not words:
@@ -133,6 +133,11 @@ def _rule_rows(standing: Standing, viewer: Any, say: Say, *, may_vote: bool, is_
         note = ", ".join(part for part in (have, you(rule)) if part)
         rows.append(RuleRow(words, who, note, rule.is_met, bool(rule.group)))
     return rows
+
+
+def _in_order(rules: Sequence[Rule]) -> list[Rule]:
+    """Groups by name, then the rest: PostgreSQL keeps the keys of a policy in an order of its own."""
+    return sorted(rules, key=lambda rule: (not rule.group, rule.group))
 
 
 # ---- Votes in words ----
@@ -163,6 +168,6 @@ def vote_in_words(request: ApprovalRequest, vote: Decision) -> str:
         what = "equal answer" if vote.kind == "respond" else "approval"
     missing = needed - have
     more = f"{count(missing).capitalize()} more {what}{' is' if missing == 1 else 's are'} needed"
-    unmet = [rule for rule in standing.rules if rule.group and not rule.is_met and vote.kind != "reject"]
+    unmet = [rule for rule in _in_order(standing.rules) if rule.group and not rule.is_met and vote.kind != "reject"]
     short = all_of([f"{count(rule.needed - rule.have)} of {visible(rule.group)}" for rule in unmet])
     return f"Your vote counts: {have} of {needed}. {more}{f': {short}' if short else ''}."
