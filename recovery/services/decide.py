@@ -129,6 +129,9 @@ def _earlier(request: ApprovalRequest, actor: Actor, act: Act, acts: Sequence[De
     if decision is None or not _says_the_same(request, decision, act):
         return None
     resolution = Resolution.objects.filter(decision=decision).select_related("resumption").first()
+    if resolution is not None and resolution.undone_at is not None:
+        # Neither decided once more by a message that comes late, nor said to be decided.
+        raise InvalidInput({"idempotency_key": ["This was taken back since. Look again, and decide anew."]}, WHAT)
     return Outcome(request, decision, resolution, getattr(resolution, "resumption", None))
 
 

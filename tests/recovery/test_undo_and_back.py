@@ -164,6 +164,16 @@ def test_only_whoever_decided_may_undo_it_and_only_until_the_run_goes_on(asked, 
     assert Decision.objects.filter(refusal="not_undoable").count() == 3
 
 
+def test_the_click_that_was_undone_decides_nothing_when_it_comes_once_more(asked, ada):
+    request = asked()
+    decide(request.pk, by=ada, kind="approve", idempotency_key="click")
+    undo(request.pk, by=ada)
+    with pytest.raises(InvalidInput, match="This was taken back since"):
+        decide(request.pk, by=ada, kind="approve", idempotency_key="click")
+    assert settled(request) == ("", 0)
+    assert decide(request.pk, by=ada, kind="approve", idempotency_key="another").resolution is not None
+
+
 # ---- Groups ----
 
 
