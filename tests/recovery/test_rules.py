@@ -32,7 +32,7 @@ DAY = timedelta(days=1)
 SMALL = [{"path": "amount", "is": "below", "value": 500}]
 
 
-@pipeline("test-trip", input_model=RefundInput, version="1")
+@pipeline("test-rules-trip", input_model=RefundInput, version="1")
 async def trip(order: RefundInput, state: ExecutionState) -> None:
     await state.parallel(
         *(
@@ -244,9 +244,9 @@ def test_arguments_that_cannot_be_read_leave_it_to_people(rule):
 
 
 def test_a_rule_that_rejects_one_of_a_group_is_used_once_and_nothing_went_wrong(rule):
-    small = rule(kind="reject", comment="no", pipeline="test-trip", conditions=[], max_risk=Risk.MEDIUM)
+    small = rule(kind="reject", comment="no", pipeline="test-rules-trip", conditions=[], max_risk=Risk.MEDIUM)
     set_default_on_checkpoint(on_checkpoint)
-    state = work(start_run("test-trip", {"order": "A-17", "amount": "1"}).pk)
+    state = work(start_run("test-rules-trip", {"order": "A-17", "amount": "1"}).pk)
     outcomes = ApprovalRequest.objects.filter(state=state).values_list("outcome", flat=True)
     assert sorted(outcomes) == ["cancel", "cancel", "reject"]
     assert (uses(small), failures()) == (1, [])
