@@ -30,6 +30,8 @@ _config = _database(_url or f"sqlite:///{VAR_DIR / 'db.sqlite3'}")
 if _url:
     # Each thread of a race gets a connection of its own, however many there are.
     _config["OPTIONS"].pop("pool", None)
+    # No test kills the server, so none has to wait until a commit is on its disk.
+    _config["OPTIONS"]["options"] = "-c synchronous_commit=off"
 else:
     # A file, not memory: backends are called from several threads, and each has to see what the others wrote.
     _config["TEST"] = {"NAME": str(VAR_DIR / "test.sqlite3")}
