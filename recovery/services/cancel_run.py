@@ -13,10 +13,11 @@ from recovery.models import ApprovalRequest, AuditEntry, Resumption, State
 from recovery.permissions import why_not_start
 from recovery.services import audit
 from recovery.services.actors import Actor
+from recovery.services.end_state import end_state
 from recovery.services.questions import is_ours
 from recovery.services.retry import mark_seen
 from recovery.services.settle import close
-from rh_agents.core.state_recovery import Changes, StateStatus
+from rh_agents.core.state_recovery import StateStatus
 from rh_agents.core.texts import check_text
 
 LONGEST_REASON = 2_000
@@ -61,7 +62,7 @@ def cancel_run(state_id: uuid.UUID, *, by: Any, reason: str, channel: str = "web
         requests = list(ApprovalRequest.objects.select_for_update().open().filter(state=state).order_by("pk"))
         for request in requests:
             request.state = state
-        _save(state, by)
+        end_state(state, StateStatus.CANCELLED, DjangoStateBackend(author=by.get_username()))
         _end_jobs(state, by)
         close(requests, "cancel", by=Actor.of(by), comment=reason, channel=channel)
         audit.record(CANCELLED, by=by, channel=channel, state_id=state.pk, reason=reason)
@@ -77,20 +78,6 @@ def _checked(reason: str) -> str:
         return check_text(reason, "The reason", LONGEST_REASON)
     except ValueError as error:
         raise InvalidInput({"reason": [f"{error}."]}, "the cancellation") from error
-
-
-def _save(state: State, by: Any) -> None:
-    """Nothing of it is loaded: the classes of what it keeps may be gone."""
-    changes = Changes(
-        state_id=str(state.pk),
-        base=state.head,
-        status=StateStatus.CANCELLED,
-        created_at=state.created_at,
-        updated_at=max(timezone.now(), state.updated_at),
-        clock=state.clock,
-        resolution_text=state.resolution_text or None,
-    )
-    DjangoStateBackend(author=by.get_username()).append(changes)
 
 
 def _end_jobs(state: State, by: Any) -> None:

@@ -12,12 +12,13 @@ from recovery.models import ApprovalRequest, Resolution, Resumption, State
 from recovery.services import audit
 from recovery.services.answers import SentBack
 from recovery.services.deliver import apply_decisions
+from recovery.services.end_state import end_state
 from recovery.services.lease import Lease
 from recovery.services.settle import close
 from rh_agents.core.approvals import Answer, Instruction
 from rh_agents.core.execution import ExecutionState
 from rh_agents.core.serialization import decode, encode
-from rh_agents.core.state_recovery import Changes, StateStatus
+from rh_agents.core.state_recovery import StateStatus
 
 # Named by what it is made for, so that a worker that dies in between leaves nothing that is made twice.
 _FORKS = uuid.UUID("8a0c8dc5-3a92-4d0e-9a5e-0a4c1b6d2f5e")
@@ -41,7 +42,7 @@ def go_back(lease: Lease, job: Resumption, job_ids: list[int]) -> State:
         if _take_in_answers(original, lease):
             original.refresh_from_db()
         child = _fork(original, resolution)
-        _end(original, lease)
+        end_state(original, StateStatus.CANCELLED, DjangoStateBackend(fence=lease.fence, author="worker"))
         State.objects.filter(pk=original.pk).update(superseded_by=child)
         ours = Resumption.objects.filter(pk__in=job_ids, fence=lease.fence)
         ours.update(status=Resumption.Status.DONE, finished_at=timezone.now(), last_error="")
@@ -97,16 +98,3 @@ def _fork(original: State, resolution: Resolution) -> State:
     Resumption.objects.create(state=child, kind=Resumption.Kind.START, not_before=now, created_at=now)
     dispatch.hand_over(child.pk)
     return child
-
-
-def _end(original: State, lease: Lease) -> None:
-    changes = Changes(
-        state_id=str(original.pk),
-        base=original.head,
-        status=StateStatus.CANCELLED,
-        created_at=original.created_at,
-        updated_at=max(timezone.now(), original.updated_at),
-        clock=original.clock,
-        resolution_text=original.resolution_text or None,
-    )
-    DjangoStateBackend(fence=lease.fence, author="worker").append(changes)

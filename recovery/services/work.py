@@ -21,6 +21,7 @@ from recovery.backends import DjangoArtifactBackend, DjangoStateBackend
 from recovery.errors import DigestMismatch, LeaseLost, PipelineGone, WorkerDied
 from recovery.models import Event, Resumption, State
 from recovery.services.deliver import apply_decisions, waits_by_hand, why_cancelled
+from recovery.services.end_state import end_state
 from recovery.services.go_back import go_back
 from recovery.services.lease import Lease, claim
 from recovery.services.questions import why_cannot_go_on
@@ -35,7 +36,7 @@ from rh_agents.core.errors import (
 from rh_agents.core.execution import ExecutionState
 from rh_agents.core.runner import RunOutcome, run_pipeline
 from rh_agents.core.serialization import decode, encode
-from rh_agents.core.state_recovery import Changes, StateMetadata, StateStatus
+from rh_agents.core.state_recovery import StateMetadata, StateStatus
 from rh_agents.core.types import ExecutionStatus
 
 logger = logging.getLogger(__name__)
@@ -195,18 +196,9 @@ def _finish(lease: Lease, state: ExecutionState, outcome: RunOutcome, job_ids: l
 def _give_up(lease: Lease, job_ids: list[int], error: WorkerDied) -> None:
     """Save the state as failed. Nothing of it is loaded: that may be what its workers died of."""
     row = State.objects.get(pk=lease.state_id)
-    changes = Changes(
-        state_id=str(row.pk),
-        base=row.head,
-        status=StateStatus.FAILED,
-        created_at=row.created_at,
-        updated_at=max(timezone.now(), row.updated_at),
-        clock=row.clock,
-        resolution_text=row.resolution_text or None,
-    )
     words = f"{type(error).__name__}: {error}"
     with transaction.atomic():
-        DjangoStateBackend(fence=lease.fence, author="worker").append(changes)
+        end_state(row, StateStatus.FAILED, DjangoStateBackend(fence=lease.fence, author="worker"))
         State.objects.filter(pk=row.pk, fence=lease.fence).update(error=words)
         _end_jobs(lease, job_ids, Resumption.Status.FAILED, words)
     logger.error("state %s is given up: %s", row.pk, error)
