@@ -73,18 +73,24 @@ class SentBack:
     inputs: BaseModel | None = None
 
 
+def check_act(request: ApprovalRequest, question: Question | None, act: Act, say_why: str) -> None:
+    """Raises InvalidInput unless `request` offers that kind, with what came with it, and has the words that it needs;
+    `say_why` is what somebody is told who gave none."""
+    offered = allowed_kinds(request, question)
+    if act.kind not in offered:
+        raise InvalidInput({"kind": [f"{act.kind!r} is not offered here; there are: {', '.join(offered)}"]}, WHAT)
+    act.check_parts()
+    if not act.comment.strip() and act.kind in comment_required(request, question):
+        raise InvalidInput({"comment": [say_why]}, WHAT)
+
+
 def answer_of(request: ApprovalRequest, question: Question | None, act: Act) -> Answer:
     """The completed answer. Approving a later version answers the run with that version: for the run it is an edit.
 
     Raises:
         InvalidInput: the request does not offer that kind, or what came with it does not validate.
     """
-    offered = allowed_kinds(request, question)
-    if act.kind not in offered:
-        raise InvalidInput({"kind": [f"{act.kind!r} is not offered here; there are: {', '.join(offered)}"]}, WHAT)
-    act.check_parts()
-    if not act.comment.strip() and act.kind in comment_required(request, question):
-        raise InvalidInput({"comment": ["Say why: this decision needs a comment."]}, WHAT)
+    check_act(request, question, act, "Say why: this decision needs a comment.")
     raw = Answer(kind=act.kind, comment=act.comment, proposal=act.proposal, response=act.response)
     if question is None:
         return raw

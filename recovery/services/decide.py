@@ -20,14 +20,14 @@ from recovery.services.answers import (
     WHAT,
     Act,
     answer_of,
-    comment_required,
+    check_act,
     expired_answer,
     payload_of,
     sent_back,
 )
 from recovery.services.deliver import deliver
 from recovery.services.open_request import digest_of, put_up
-from recovery.services.questions import allowed_kinds, question_of, why_cannot_go_on
+from recovery.services.questions import question_of, why_cannot_go_on
 from recovery.services.refuse import ABOUT_A_VERSION, SYSTEM_KINDS, record_refusal, who, why_refused
 from recovery.services.settle import close, rest_of_group, settle, undo_window_s
 from recovery.services.votes import accepted_acts, standing_of
@@ -217,12 +217,7 @@ def _put_up(request: ApprovalRequest, proposal: Any, actor: Actor) -> None:
 
 
 def _send_back(request: ApprovalRequest, question: Question | None, actor: Actor, act: Act, say: Say) -> Outcome:
-    offered = allowed_kinds(request, question)
-    if act.kind not in offered:
-        raise InvalidInput({"kind": [f"{act.kind!r} is not offered here; there are: {', '.join(offered)}"]}, WHAT)
-    act.check_parts()
-    if not act.comment.strip() and act.kind in comment_required(request, question):
-        raise InvalidInput({"comment": ["Say what should be different: the step is told."]}, WHAT)
+    check_act(request, question, act, "Say what should be different: the step is told.")
     place = sent_back(request, question, act)
     decision = _decision(request, actor, act, say, encode(place, where=WHAT))
     answer = Answer(
