@@ -1,14 +1,13 @@
 """When nobody decides: people are reminded, others may decide, it expires, and no clock that jumps makes it early."""
 
 import logging
-import threading
 import uuid
 from datetime import timedelta
 
 import pytest
 import time_machine
 from django.core import mail
-from django.db import connection, connections
+from django.db import connection
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -24,6 +23,7 @@ from rh_agents.core.serialization import decode
 from tests.recovery.asking import ask, at, member
 from tests.recovery.conftest import work
 from tests.recovery.sample_pipelines import calls
+from tests.recovery.test_races import at_once
 from tests.web import waiting
 
 pytestmark = pytest.mark.django_db
@@ -299,32 +299,11 @@ def test_one_beat_does_not_go_on_for_ever(monkeypatch):
 # ---- At once ----
 
 
-def in_threads(*jobs):
-    """What each job gave or raised, all of them let go at the same moment."""
-    barrier, outcomes = threading.Barrier(len(jobs)), [None] * len(jobs)
-
-    def run(index, job):
-        try:
-            barrier.wait(20)
-            outcomes[index] = job()
-        except BaseException as error:
-            outcomes[index] = error
-        finally:
-            connections.close_all()
-
-    threads = [threading.Thread(target=run, args=each) for each in enumerate(jobs)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return outcomes
-
-
 @pytest.mark.django_db(transaction=True)
 def test_many_beats_at_once_remind_and_escalate_once(ada):
     request = ask(Policy(escalate_after_s=1800, escalate_to={"chiefs"}, remind_every_s=900))
     ago(request, escalate_at=HOUR, remind_at=HOUR)
-    outcomes = in_threads(*[attend] * 8)
+    outcomes = at_once(*[attend] * 8)
     assert {type(one) for one in outcomes} == {int}
     found = stored(request)
     assert (found.reminders, found.decisions.filter(kind="escalate", refusal="").count()) == (1, 1)
@@ -335,7 +314,7 @@ def test_of_expiry_and_an_answer_at_the_same_instant_one_wins_and_the_other_is_t
     rounds = 6 if connection.vendor == "postgresql" else 2
     for _ in range(rounds):
         request = ago(ask(), expires_at=timedelta(seconds=1))
-        answered, *beats = in_threads(lambda pk=request.pk: decide(pk, by=ada, kind="approve"), attend, attend)
+        answered, *beats = at_once(lambda pk=request.pk: decide(pk, by=ada, kind="approve"), attend, attend)
         assert {type(one) for one in beats} == {int}
         outcome = Resolution.objects.get(request=request).outcome
         if outcome == "expire":
