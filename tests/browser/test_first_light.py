@@ -35,6 +35,8 @@ def environment(var_dir: Path) -> Iterator[dict[str, str]]:
     """Short leases, so that a killed worker's run is taken over within the test; a database of its own."""
     short = {"RECOVERY_LEASE_S": "2", "RECOVERY_HEARTBEAT_S": "0.5", "RECOVERY_SWEEP_S": "0.5"}
     short |= {"RECOVERY_UNDO_WINDOW_S": "0", "RECOVERY_SAMPLES": "1"}
+    # Where tests share a broker: what they left in its usual queue is not this worker's.
+    short["CELERY_QUEUE"] = f"first-light-{os.getpid()}"
     url = os.environ.get("TEST_DATABASE_URL", "")
     if not url:
         yield short
