@@ -4,9 +4,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.auth import get_user_model
+from django.contrib.auth.backends import ModelBackend
+from django.contrib.auth.models import Permission
 from django.db.models import Q, QuerySet
 
 from recovery.models import ApprovalRequest, Delegation
+from recovery.models.prepared import Prepared
 from rh_agents.core.policy import Policy
 
 DECIDE = "recovery.decide_approvalrequest"
@@ -18,6 +21,27 @@ class Say:
 
     why_not: str = ""
     on_behalf_of: Any = None
+
+
+class AccountBackend(ModelBackend):
+    """Django's accounts, whose permissions are read at once: every page and every decision asks for them."""
+
+    def get_all_permissions(self, user_obj: Any, obj: Any = None) -> set[str]:
+        if not user_obj.is_active or user_obj.is_superuser or obj is not None or hasattr(user_obj, "_perm_cache"):
+            return super().get_all_permissions(user_obj, obj)
+        granted = _GRANTED.all(user=user_obj.pk)
+        user_obj._perm_cache = {f"{app}.{codename}" for app, codename in granted}
+        return set(user_obj._perm_cache)
+
+
+def _granted_to(user: Any) -> QuerySet[Any, Any]:
+    own = Permission.objects.filter(user=user).values("pk")
+    of_groups = Permission.objects.filter(group__user=user).values("pk")
+    granted = Permission.objects.filter(Q(pk__in=own) | Q(pk__in=of_groups)).order_by()
+    return granted.values_list("content_type__app_label", "codename")
+
+
+_GRANTED = Prepared(lambda given: _granted_to(given.user), user=int)
 
 
 def why_not_decide(user: Any, request: ApprovalRequest) -> str:

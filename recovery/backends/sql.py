@@ -3,19 +3,16 @@ take longer than to run them."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from datetime import datetime
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any
 from uuid import UUID
 
-import psycopg
 from django.db import DEFAULT_DB_ALIAS, connection, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.backends.sqlite3.base import SQLiteCursorWrapper
-from django.db.backends.utils import CursorWrapper
 
 from recovery.backends.rows import EVENT_COLUMNS
 from recovery.models import Checkpoint, Event, State
+from recovery.models.prepared import adapted, open_cursor
 
 # An older SQLite takes no more than 999 parameters in a statement.
 BATCH = 500
@@ -41,8 +38,8 @@ def move_head(moved: Mapping[str, Any], guard: Sequence[Any], *, is_fenced: bool
     `False`: there is no such state, it has another head, another fence, or somebody holds its lease.
     """
     database = connections[DEFAULT_DB_ALIAS]
-    with _cursor(database) as cursor:
-        cursor.execute(_move(tuple(moved), is_fenced), _adapted(database, (*moved.values(), *guard)))
+    with open_cursor() as cursor:
+        cursor.execute(_move(tuple(moved), is_fenced), adapted(database, (*moved.values(), *guard)))
         return bool(cursor.rowcount)
 
 
@@ -50,8 +47,8 @@ def insert_rows(model: Any, columns: Sequence[str], rows: Sequence[Sequence[Any]
     if not rows:
         return
     database = connections[DEFAULT_DB_ALIAS]
-    with _cursor(database) as cursor:
-        cursor.executemany(_insert(model, columns), [_adapted(database, row) for row in rows])
+    with open_cursor() as cursor:
+        cursor.executemany(_insert(model, columns), [adapted(database, row) for row in rows])
 
 
 def append_step(
@@ -64,26 +61,26 @@ def append_step(
     """
     database = connections[DEFAULT_DB_ALIAS]
     if database.vendor == "postgresql":
-        with _savepoint_if_needed(database), _cursor(database) as cursor:
+        with _savepoint_if_needed(database), open_cursor() as cursor:
             values = (*moved.values(), *guard, *event, *checkpoint)
             cursor.execute(_append_step(tuple(moved), is_fenced), values)
             return bool(cursor.rowcount)
-    with transaction.atomic(), _cursor(database) as cursor:
-        moved_and_guard = _adapted(database, (*moved.values(), *guard))
+    with transaction.atomic(), open_cursor() as cursor:
+        moved_and_guard = adapted(database, (*moved.values(), *guard))
         cursor.execute(_move(tuple(moved), is_fenced), moved_and_guard)
         if not cursor.rowcount:
             return False
         key = moved_and_guard[len(moved)]
         cursor.execute(_insert(Event, ("state_id", *EVENT_COLUMNS)), (key, *event))
-        cursor.execute(_insert(Checkpoint, ("state_id", *CHECKPOINT_COLUMNS)), (key, *_adapted(database, checkpoint)))
+        cursor.execute(_insert(Checkpoint, ("state_id", *CHECKPOINT_COLUMNS)), (key, *adapted(database, checkpoint)))
     return True
 
 
 def select(statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
     """Rows as the database gives them: see `as_time` and `as_uuid`."""
     database = connections[DEFAULT_DB_ALIAS]
-    with _cursor(database) as cursor:
-        cursor.execute(statement, _adapted(database, values))
+    with open_cursor() as cursor:
+        cursor.execute(statement, adapted(database, values))
         rows: list[tuple[Any, ...]] = cursor.fetchall()
         return rows
 
@@ -143,39 +140,6 @@ def _types(model: Any, columns: Sequence[str]) -> list[str]:
     return [f"::{kind.partition('(')[0]}" for kind in kinds]
 
 
-class _SQLiteCursor(SQLiteCursorWrapper):
-    """Rewrites the place holders of a statement once. Django does it each time, with a regular expression."""
-
-    def convert_query(self, query: str, *, param_names: list[str] | None = None) -> str:
-        return _with_question_marks(query)
-
-
-@lru_cache(maxsize=256)
-def _with_question_marks(statement: str) -> str:
-    return statement.replace("%s", "?")
-
-
-def _cursor(database: BaseDatabaseWrapper) -> CursorWrapper:
-    """One for statements that run again and again. On PostgreSQL it leaves the values to the server, so that a
-    statement is planned once a connection where the settings allow it (`prepare_threshold`): Django's own cursor
-    sends a new text each time, and to plan the checkpoint after a step takes longer than to run it."""
-    database.ensure_connection()
-    bare: Any = psycopg.Cursor if database.vendor == "postgresql" else _SQLiteCursor
-    cursor = bare(database.connection)
-    return database.make_debug_cursor(cursor) if database.queries_logged else database.make_cursor(cursor)
-
-
 def _savepoint_if_needed(database: BaseDatabaseWrapper) -> AbstractContextManager[Any]:
     """One statement is a transaction of its own; inside of somebody's transaction its failure must not end that."""
     return transaction.atomic() if database.in_atomic_block else nullcontext()
-
-
-def _adapted(database: BaseDatabaseWrapper, values: Sequence[Any]) -> Sequence[Any]:
-    """Ids and times are text on SQLite."""
-    if database.vendor == "postgresql":
-        return values
-    adapt_time = database.ops.adapt_datetimefield_value
-    return [
-        value.hex if type(value) is UUID else adapt_time(value) if isinstance(value, datetime) else value
-        for value in values
-    ]

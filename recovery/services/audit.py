@@ -7,9 +7,11 @@ from collections.abc import Generator, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+from django.db import DEFAULT_DB_ALIAS, connection
 from django.utils import timezone
 
 from recovery.models import AuditEntry, AuditTail
+from recovery.models.prepared import Prepared, PreparedUpdate, insert, open_cursor
 from recovery.services.actors import Actor
 
 # A project's own user model may allow longer ones.
@@ -41,9 +43,7 @@ def record(
 ) -> AuditEntry:
     """Append one entry; `by` is a user or an `Actor`. Call it last in the transaction: it locks the end of the chain
     until the commit."""
-    tail = hold()
     entry = AuditEntry(
-        number=tail.number + 1,
         at=timezone.now(),
         action=action,
         actor=by.get_username()[:LONGEST_NAME] if by is not None else "",
@@ -52,17 +52,68 @@ def record(
         state_id=state_id,
         request_id=request_id,
         detail=json.dumps(detail, sort_keys=True, default=str),
-        previous_hash=tail.hash,
     )
-    entry.hash = hash_of(entry)
-    entry.save(force_insert=True)
-    AuditTail.objects.filter(pk=tail.pk).update(number=entry.number, hash=entry.hash)
+    if connection.vendor == "postgresql":
+        _append_at_once(entry)
+    else:
+        tail = hold()
+        entry.number, entry.previous_hash = tail.number + 1, tail.hash
+        entry.hash = hash_of(entry)
+        insert(entry)
+        _MOVE_TAIL.run(number=entry.number, hash=entry.hash)
     return entry
+
+
+def _append_at_once(entry: AuditEntry) -> None:
+    """Everybody who decides waits here for everybody else, so that the tail is read, continued and moved in one round
+    trip: PostgreSQL hashes the entry as `hash_of` does."""
+    entry.check_texts()
+    fields = as_dict(entry)
+    said = json.dumps([fields[name] for name in HASHED if name not in ("previous_hash", "number")])
+    values = [getattr(entry, name) for name in _SAID]
+    with open_cursor() as cursor:
+        for _ in range(2):
+            cursor.execute(_APPEND, [*values, f", {said[1:]}"])
+            if row := cursor.fetchone():
+                entry.pk, entry.number, entry.previous_hash, entry.hash = row
+                entry._state.adding, entry._state.db = False, DEFAULT_DB_ALIAS
+                return
+            hold()
+
+
+_SAID = {
+    "at": "timestamptz",
+    "action": "text",
+    "actor": "text",
+    "actor_kind": "text",
+    "channel": "text",
+    "state_id": "uuid",
+    "request_id": "uuid",
+    "detail": "text",
+}
+_APPEND = f"""
+    WITH tail AS MATERIALIZED (SELECT number, hash FROM {AuditTail._meta.db_table} WHERE id = 1 FOR UPDATE),
+    entry AS (
+        INSERT INTO {AuditEntry._meta.db_table} ({", ".join(_SAID)}, number, previous_hash, hash)
+        SELECT {", ".join(f"%s::{kind}" for kind in _SAID.values())}, number + 1, hash,
+            encode(sha256(convert_to('["' || hash || '", ' || number + 1 || %s::text, 'UTF8')), 'hex')
+        FROM tail RETURNING id, number, previous_hash, hash
+    )
+    UPDATE {AuditTail._meta.db_table} AS moved SET number = entry.number, hash = entry.hash FROM entry
+    WHERE moved.id = 1 RETURNING entry.id, entry.number, entry.previous_hash, entry.hash
+"""  # noqa: S608  names of our own
+_TAIL = Prepared(lambda given: AuditTail.objects.select_for_update().filter(pk=1))
+_MOVE_TAIL = PreparedUpdate(
+    lambda given: AuditTail.objects.filter(pk=1),
+    lambda given: {"number": given.number, "hash": given.hash},
+    number=int,
+    hash=str,
+)
 
 
 def hold() -> AuditTail:
     """Lock the end of the chain until the commit: early, where two transactions would else wait for each other."""
-    tail = AuditTail.objects.select_for_update().filter(pk=1).first()
+    tail: AuditTail | None = _TAIL.first()
     if tail is not None:
         return tail
     AuditTail.objects.bulk_create([AuditTail(pk=1)], ignore_conflicts=True)

@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
@@ -12,7 +13,8 @@ from recovery.errors import (
     InvalidInput,
     PipelineGone,
 )
-from recovery.models import ApprovalRequest, Decision, Resolution, Resumption, State
+from recovery.models import ApprovalRequest, Decision, Resolution, Resumption
+from recovery.models.prepared import Prepared, insert
 from recovery.permissions import Say, say_of
 from recovery.services import audit, minor_acts
 from recovery.services.actors import Actor
@@ -103,12 +105,22 @@ def lock(request_id: uuid.UUID) -> ApprovalRequest:
     Raises:
         ApprovalRequest.DoesNotExist: there is no such request.
     """
-    states = State.objects.select_for_update(no_key=True, of=("self",)).defer("output", "error", "custom_data")
-    state = states.filter(requests__pk=request_id).first()
-    request = ApprovalRequest.objects.select_for_update().get(pk=request_id)
-    if state is not None:
-        request.state = state
+    request: ApprovalRequest | None = _LOCKED.first(pk=request_id)
+    if request is None:
+        raise ApprovalRequest.DoesNotExist(f"There is no request {request_id}.")
     return request
+
+
+# The order of `of` is the order in which PostgreSQL locks them.
+_LOCKED = Prepared(
+    lambda given: (
+        ApprovalRequest.objects.select_for_update(no_key=True, of=("state", "self"))
+        .select_related("state")
+        .defer("state__output", "state__error", "state__custom_data", "state__generations")
+        .filter(pk=given.pk)
+    ),
+    pk=UUID,
+)
 
 
 # ---- The same act once more ----
@@ -253,7 +265,7 @@ def _readable(request: ApprovalRequest) -> Question | None:
 
 
 def _decision(request: ApprovalRequest, actor: Actor, act: Act, say: Say, payload: str = "") -> Decision:
-    return Decision.objects.create(
+    decision = Decision(
         request=request,
         kind=act.kind,
         **who(actor),
@@ -267,6 +279,8 @@ def _decision(request: ApprovalRequest, actor: Actor, act: Act, say: Say, payloa
         idempotency_key=act.idempotency_key,
         created_at=timezone.now(),
     )
+    insert(decision)
+    return decision
 
 
 def _audit(decision: Decision, actor: Actor, action: str, **more: Any) -> None:

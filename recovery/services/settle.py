@@ -1,13 +1,15 @@
 """Settling a request: its resolution, the job that carries it to the run, and what goes with it."""
 
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
+from uuid import UUID
 
 from django.conf import settings
 from django.utils import timezone
 
 from recovery import dispatch
 from recovery.models import ApprovalRequest, Decision, Resolution, Resumption
+from recovery.models.prepared import PreparedUpdate, insert
 from recovery.permissions import policy_of
 from recovery.services import audit
 from recovery.services.actors import RUN, Actor
@@ -27,7 +29,7 @@ def settle(
 ) -> tuple[Resolution, Resumption | None]:
     """Write what a request, which is locked, came to. `wait_s`: how long the job waits, so that it can be undone."""
     now = decision.created_at
-    resolution = Resolution.objects.create(
+    resolution = Resolution(
         request=request,
         decision=decision,
         outcome=decision.kind,
@@ -37,21 +39,37 @@ def settle(
         created_at=now,
         caused_by=caused_by,
     )
+    insert(resolution)
     request.outcome, request.resolved_at = decision.kind, now
-    ApprovalRequest.objects.filter(pk=request.pk).update(
-        outcome=request.outcome, resolved_at=now, version=request.version, digest=request.digest
-    )
+    _RESOLVE.run(pk=request.pk, outcome=request.outcome, now=now, version=request.version, digest=request.digest)
     if job is None or not is_ours(request.state):
         return resolution, None
-    resumption = Resumption.objects.create(
+    resumption = Resumption(
         state_id=request.state_id,
         resolution=resolution,
         kind=job,
         not_before=now + timedelta(seconds=wait_s),
         created_at=now,
     )
+    insert(resumption)
     dispatch.hand_over(request.state_id, in_s=wait_s)
     return resolution, resumption
+
+
+_RESOLVE = PreparedUpdate(
+    lambda given: ApprovalRequest.objects.filter(pk=given.pk),
+    lambda given: {
+        "outcome": given.outcome,
+        "resolved_at": given.now,
+        "version": given.version,
+        "digest": given.digest,
+    },
+    pk=UUID,
+    outcome=str,
+    now=datetime,
+    version=int,
+    digest=str,
+)
 
 
 def undo_window_s(request: ApprovalRequest) -> float:
