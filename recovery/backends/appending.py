@@ -16,6 +16,7 @@ from recovery.backends.log import add_to_log, canonical, refers_to_artifact
 from recovery.backends.rows import MAX_INDEXED_BYTES, Row, check_texts, event_row, state_uuid
 from recovery.backends.tips import Tip, read_tip
 from recovery.models import Checkpoint, State, Tag
+from recovery.models.prepared import PreparedUpdate
 from rh_agents.core.errors import CorruptStateError, StaleWriterError
 from rh_agents.core.state_recovery import (
     CURRENT_SCHEMA_VERSION,
@@ -133,7 +134,7 @@ class Appender:
         if metadata:
             known_by.write_tags(key, metadata.tags, awaiting_at)
         elif awaiting_at or tip.status == StateStatus.AWAITING:
-            Tag.objects.filter(state_id=key).update(awaiting_at=awaiting_at)
+            _TOUCH_TAGS.run(state=key, at=awaiting_at)
         sql.insert_rows(Checkpoint, ("state_id", *sql.CHECKPOINT_COLUMNS), [(key, *self._row(new, changes, text))])
         return new
 
@@ -196,6 +197,14 @@ class Appender:
         if head == changes.base and head:
             return CorruptStateError(f"state {key} is damaged: its newest checkpoint, {head}, is missing")
         return StaleWriterError(f"state {key} stands at checkpoint {head}; these changes follow {changes.base}")
+
+
+_TOUCH_TAGS = PreparedUpdate(
+    lambda given: Tag.objects.filter(state_id=given.state),
+    lambda given: {"awaiting_at": given.at},
+    state=uuid.UUID,
+    at=datetime,
+)
 
 
 def _is_one_step(changes: Changes, events: list[Row]) -> bool:

@@ -109,6 +109,8 @@ def _check_keys(entries: Mapping[str, Entry | None], where: str) -> None:
 def _close(model: Any, key: uuid.UUID, column: str, values: Iterable[Any], number: int) -> int:
     """Close the current rows of a state that have one of `values` in `column`; how many there were."""
     wanted, closed = list(values), 0
+    if len(wanted) == 1:
+        return sql.close_row(model, column, key, wanted[0], number)
     for start in range(0, len(wanted), sql.BATCH):
         batch = {f"{column}__in": wanted[start : start + sql.BATCH]}
         closed += model.objects.current().filter(state_id=key, **batch).update(removed_in=number)

@@ -98,6 +98,13 @@ class PreparedUpdate(Prepared):
             count: int = cursor.rowcount
             return count
 
+    def returning(self, column: str, **values: Any) -> list[Any]:
+        """What `column` is now, of each row; only where `can_return` says so."""
+        written = self._as_written()
+        with open_cursor() as cursor:
+            cursor.execute(f'{written.text} RETURNING "{column}"', _filled(written, values))
+            return [row[0] for row in cursor.fetchall()]
+
     def _compiler(self, queryset: Any, given: Any) -> Any:
         query = queryset.query.chain(UpdateQuery)
         query.add_update_values(self._changes(given))
@@ -114,6 +121,11 @@ def _forget(**_: Any) -> None:
 
 
 setting_changed.connect(_forget)
+
+
+def can_return() -> bool:
+    """Whether this database gives the columns of rows that it updated; an older SQLite does not."""
+    return bool(connections[DEFAULT_DB_ALIAS].features.can_return_columns_from_insert)
 
 
 def _given(kinds: dict[str, type]) -> tuple[Any, dict[Any, _Place]]:

@@ -1,16 +1,21 @@
 """Carrying an answer to a run: into its history, or as the resolution of a pause made by hand."""
 
-from django.db.models import QuerySet
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from recovery.backends import DjangoArtifactBackend, DjangoStateBackend
 from recovery.errors import DigestMismatch
-from recovery.models import ApprovalRequest, Resolution, Resumption
+from recovery.models import ApprovalRequest, Event, ProposalVersion, Resolution, Resumption
+from recovery.models.prepared import Prepared
 from recovery.services.open_request import digest_of
 from recovery.services.questions import CARRIED_OUT, pause_by_hand, proposal_of
 from rh_agents.core.approvals import Answer
 from rh_agents.core.execution import ExecutionState
 from rh_agents.core.serialization import decode, encode
 from rh_agents.core.state_recovery import StateStatus
+from rh_agents.core.types import ExecutionStatus
 
 
 def deliver(request: ApprovalRequest, answer: Answer) -> None:
@@ -29,44 +34,77 @@ def deliver(request: ApprovalRequest, answer: Answer) -> None:
     state.save_if_possible(StateStatus.AWAITING if still_asks else StateStatus.PAUSED)
 
 
-def apply_decisions(state: ExecutionState) -> int:
-    """Write every decision that is made and not yet in the history into it; how many there were.
+class Decided(NamedTuple):
+    """What became of a run's decisions: how many were written into the history, and why it is cancelled instead of
+    going on, "" if it is not: what nobody decided in time may say so."""
+
+    applied: int
+    why_cancelled: str
+
+
+def apply_decisions(state: ExecutionState) -> Decided:
+    """Write every decision that is made and not yet in the history into it.
 
     What is there already is left alone, so applying twice changes nothing.
 
     Raises:
         DigestMismatch: one of them is not what was decided any more.
     """
+    standing: list[Resolution] = _STANDING.all(state=UUID(state.state_id))
+    taken_up = [one for one in standing if _is_taken_up(one)]
     applied = 0
-    if state.history.open:
-        asked = _taken_up().filter(request__address__in=list(state.history.open), request__is_manual=False)
-        for resolution in asked.filter(request__state_id=state.state_id, request__outcome__in=CARRIED_OUT):
-            request = resolution.request
-            if request.generation == state.history.open[request.address].generation:
-                state.answer(request.address, _answer_of(resolution))
+    for resolution in taken_up:
+        request = resolution.request
+        asked = None if request.is_manual else state.history.open.get(request.address)
+        if asked is not None and asked.generation == request.generation:
+            state.answer(request.address, _answer_of(resolution))
+            applied += 1
+    if any(one.request.is_manual for one in taken_up):
+        by_hand = pause_by_hand(state.state_id)
+        for resolution in taken_up:
+            if resolution.request == by_hand:
+                # Whatever the status is: the run may have failed since, or a worker have died that wrote `running`.
+                state.resolution = _answer_of(resolution)
                 applied += 1
-    by_hand = pause_by_hand(state.state_id)
-    if by_hand is not None and (taken_up := _taken_up().filter(request=by_hand).first()):
-        # Whatever the status is: the run may have failed since, or a worker have died that wrote `running`.
-        state.resolution = _answer_of(taken_up)
-        applied += 1
-    return applied
+    expired = next(
+        (one.request for one in standing if one.request.outcome == "expire" and one.request.on_expire == "cancel"), None
+    )
+    return Decided(applied, f"nobody decided {expired.title!r} in time" if expired is not None else "")
 
 
-def _taken_up() -> QuerySet[Resolution]:
-    """What a worker has taken up: until then it may be undone."""
-    waiting = (Resumption.Status.PENDING, Resumption.Status.UNDONE)
-    taken = [status for status in Resumption.Status if status not in waiting]
-    standing = Resolution.objects.filter(undone_at__isnull=True, resumption__status__in=taken)
+def _is_taken_up(resolution: Resolution) -> bool:
+    """Whether a worker has taken it up: until then it may be undone."""
+    job = getattr(resolution, "resumption", None)
+    return job is not None and job.status not in (Resumption.Status.PENDING, Resumption.Status.UNDONE)
+
+
+def _standing(given: Any) -> QuerySet[Resolution]:
+    """What was decided about questions that the run stands at, about pauses by hand, and what cancels it."""
+    is_asked = Exists(
+        Event.objects.current().filter(
+            state_id=given.state,
+            address=OuterRef("request__address"),
+            generation=OuterRef("request__generation"),
+            status=ExecutionStatus.AWAITING.value,
+        )
+    )
     heavy = ("question", "message", "args_schema", "response_schema")
-    return standing.select_related("request").defer(*(f"request__{name}" for name in heavy))
+    return (
+        Resolution.objects.filter(
+            Q(request__is_manual=True) | Q(request__outcome="expire", request__on_expire="cancel") | is_asked,
+            undone_at__isnull=True,
+            request__state_id=given.state,
+            request__outcome__in=CARRIED_OUT,
+        )
+        .select_related("request", "resumption")
+        .defer(*(f"request__{name}" for name in heavy))
+    )
 
 
-def why_cancelled(state: ExecutionState) -> str:
-    """Why the run is to be cancelled instead of going on, "" if it is not: what nobody decided in time may say so."""
-    expired = ApprovalRequest.objects.decided().filter(state_id=state.state_id, outcome="expire", on_expire="cancel")
-    request = expired.filter(resolutions__undone_at__isnull=True).first()
-    return f"nobody decided {request.title!r} in time" if request is not None else ""
+_STANDING = Prepared(_standing, state=UUID)
+_VERSION = Prepared(
+    lambda given: ProposalVersion.objects.filter(request=given.request, number=given.number), request=UUID, number=int
+)
 
 
 def waits_by_hand(state: ExecutionState) -> bool:
@@ -80,10 +118,17 @@ def _answer_of(resolution: Resolution) -> Answer:
     answer: Answer = decode(resolution.answer, load_artifact=DjangoArtifactBackend().load_artifact)
     if answer.kind == "expire" and answer.approved and answer.proposal is None and not resolution.request.is_manual:
         # It expired where the question could not be read.
-        version = resolution.request.versions.get(number=resolution.version)
+        version = _version_of(resolution)
         answer = answer.model_copy(update={"proposal": proposal_of(version)})
     _check(resolution.request, resolution, answer)
     return answer
+
+
+def _version_of(resolution: Resolution) -> ProposalVersion:
+    version: ProposalVersion | None = _VERSION.first(request=resolution.request_id, number=resolution.version)
+    if version is None:
+        raise DigestMismatch(f"version {resolution.version} of request {resolution.request_id} is gone; nothing runs")
+    return version
 
 
 def _check(request: ApprovalRequest, resolution: Resolution, answer: Answer) -> None:
@@ -94,7 +139,7 @@ def _check(request: ApprovalRequest, resolution: Resolution, answer: Answer) -> 
     runs = answer.kind in ("approve", "edit") or (answer.kind == "expire" and answer.approved)
     if answer.kind not in kinds:
         raise DigestMismatch(f"{which} was {resolution.outcome!r}, but its answer says {answer.kind!r}; nothing runs")
-    version = request.versions.get(number=resolution.version)
+    version = _version_of(resolution)
     digest = digest_of(request.action, version.args)
     if digest == resolution.digest and runs and not request.is_manual:
         # As both are read here and now: a class may have got a field since.

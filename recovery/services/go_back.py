@@ -61,7 +61,7 @@ def _take_in_answers(original: State, lease: Lease) -> int:
     state = ExecutionState.load_from_state_id(
         str(original.pk), DjangoStateBackend(fence=lease.fence, author="worker"), DjangoArtifactBackend()
     )
-    applied = apply_decisions(state)
+    applied = apply_decisions(state).applied
     if applied:
         state.save_checkpoint(StateStatus.RUNNING)
     return applied

@@ -43,6 +43,7 @@ class Heartbeat:
         """Renew `lease` from now on, until it is left or lost."""
         with self._changed:
             self._leases.add(lease)
+            self._changed.notify_all()
             if not self._is_running:
                 self._is_running = True
                 threading.Thread(target=self._run, name="recovery-heartbeat", daemon=True).start()
@@ -53,22 +54,31 @@ class Heartbeat:
             self._changed.notify_all()
 
     def _run(self) -> None:
-        _use_own_connection()
-        try:
-            while leases := self._next():
-                self._beat(leases)
-        finally:
-            _close_connection()
+        while self._is_needed():
+            _use_own_connection()
+            try:
+                while leases := self._next():
+                    self._beat(leases)
+            finally:
+                _close_connection()
+
+    def _is_needed(self) -> bool:
+        """Wait for a lease, for the time of a beat: a run does not start at once when it has to start a thread. Without
+        any the thread ends."""
+        with self._changed:
+            if self._changed.wait_for(lambda: self._leases, settings.RECOVERY["HEARTBEAT_S"]):
+                return True
+            self._is_running = False
+            return False
 
     def _next(self) -> "list[Lease]":
-        """Wait until one has to be renewed: all of them then. Without any the thread ends."""
+        """Wait until one has to be renewed: all of them then. None if there are none any more."""
         with self._changed:
             while self._leases:
                 wait_s = min(lease.renew_at for lease in self._leases) - time.monotonic()
                 if wait_s <= 0:
                     return list(self._leases)
                 self._changed.wait(wait_s)
-            self._is_running = False
             return []
 
     def _beat(self, leases: "Sequence[Lease]") -> None:

@@ -11,14 +11,16 @@ import uuid
 from collections.abc import Callable
 from datetime import timedelta
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
+from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, F, OuterRef, QuerySet
 from django.db.models.functions import Now
 
 from recovery.models import Resumption, State
+from recovery.models.prepared import Prepared, PreparedUpdate, can_return
 from recovery.services import heartbeat
 
 
@@ -66,33 +68,57 @@ class Lease:
     def release_unless_due(self) -> bool:
         """Let go if no job is due. `False`: one came meanwhile, so the holder looks again."""
         with transaction.atomic():
-            held = State.objects.filter(pk=self.state_id, fence=self.fence)
-            if held.select_for_update(no_key=True).values_list("pk").first() is None:
+            if not _HELD.all(pk=self.state_id, fence=self.fence):
                 return True  # Deleted meanwhile, or somebody else's.
-            if Resumption.objects.due().filter(state_id=self.state_id).exists():
+            if _DUE.all(state=self.state_id):
                 return False
-            held.update(lease_until=None, lease_owner="")
+            _RELEASE.run(pk=self.state_id, fence=self.fence)
         return True
+
+
+_HELD = Prepared(
+    lambda given: State.objects.select_for_update(no_key=True).filter(pk=given.pk, fence=given.fence).values_list("pk"),
+    pk=UUID,
+    fence=int,
+)
+_DUE = Prepared(lambda given: Resumption.objects.due().filter(state_id=given.state).values_list("pk")[:1], state=UUID)
+_RELEASE = PreparedUpdate(
+    lambda given: State.objects.filter(pk=given.pk, fence=given.fence),
+    lambda given: {"lease_until": None, "lease_owner": ""},
+    pk=UUID,
+    fence=int,
+)
 
 
 def claim(state_id: uuid.UUID) -> Lease | None:
     """Take the lease of a state that has a job due and no holder, by compare-and-set; `None` if that is not so."""
-    is_due = Exists(Resumption.objects.due().filter(state_id=OuterRef("pk")))
-    fence = State.objects.filter(is_due, pk=state_id).values_list("fence", flat=True).first()
-    if fence is None:
-        return None
     began = time.monotonic()
+    if can_return():
+        claimed = _CLAIM.returning("fence", pk=state_id, owner=owner())
+        return Lease(state_id, claimed[0], renewed_at=began) if claimed else None
+    fences = _FENCE.first(pk=state_id)
+    if fences is None:
+        return None
     # The fence is part of the condition: this process may sleep here, and must not come by the number of a successor.
-    claimed = (
-        State.objects.unheld()
-        .filter(pk=state_id, fence=fence)
-        .update(
-            fence=fence + 1,
-            lease_until=Now() + timedelta(seconds=settings.RECOVERY["LEASE_S"]),
-            lease_owner=owner(),
-        )
-    )
-    return Lease(state_id, fence + 1, renewed_at=began) if claimed else None
+    is_claimed = _CLAIM_AFTER.run(pk=state_id, owner=owner(), fence=fences[0])
+    return Lease(state_id, fences[0] + 1, renewed_at=began) if is_claimed else None
+
+
+def _claimable(given: Any) -> QuerySet[State]:
+    is_due = Exists(Resumption.objects.due().filter(state_id=OuterRef("pk")))
+    return State.objects.unheld().filter(is_due, pk=given.pk)
+
+
+def _taken(given: Any) -> dict[str, Any]:
+    until = Now() + timedelta(seconds=settings.RECOVERY["LEASE_S"])
+    return {"fence": F("fence") + 1, "lease_until": until, "lease_owner": given.owner}
+
+
+_CLAIM = PreparedUpdate(_claimable, _taken, pk=UUID, owner=str)
+_FENCE = Prepared(lambda given: _claimable(given).values_list("fence"), pk=UUID)
+_CLAIM_AFTER = PreparedUpdate(
+    lambda given: _claimable(given).filter(fence=given.fence), _taken, pk=UUID, owner=str, fence=int
+)
 
 
 def owner() -> str:

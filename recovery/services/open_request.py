@@ -4,6 +4,7 @@ What it does not ask any more goes from there."""
 import hashlib
 import json
 from typing import Any
+from uuid import UUID
 
 from django.utils import timezone
 from pydantic import BaseModel
@@ -11,6 +12,7 @@ from pydantic.errors import PydanticInvalidForJsonSchema
 
 from recovery.errors import InvalidInput
 from recovery.models import ApprovalRequest, Event, ProposalVersion, Risk, State
+from recovery.models.prepared import Prepared
 from recovery.services import audit
 from recovery.services.policies import apply_policy, as_json, effective_policy, save_deciders
 from recovery.services.questions import is_ours, pause_by_hand
@@ -35,7 +37,9 @@ def match_requests(state_id: str, changes: Changes, number: int, digest: bytes) 
     Raises:
         InvalidInput: a question offers what cannot be carried out.
     """
-    state = State.objects.get(pk=state_id)
+    state: State | None = _STATE.first(pk=UUID(state_id))
+    if state is None:
+        raise State.DoesNotExist(f"There is no state {state_id}.")
     if not is_ours(state):
         # Of those that a worker runs, the worker says when they are left behind.
         supersede_left_behind(state)
@@ -52,6 +56,12 @@ def match_requests(state_id: str, changes: Changes, number: int, digest: bytes) 
     if pause is not None and pause.is_open:
         supersede([pause])
     return [_open_by_hand(state, number, digest)]
+
+
+_STATE = Prepared(
+    lambda given: State.objects.filter(pk=given.pk).defer("input", "output", "error", "custom_data", "generations"),
+    pk=UUID,
+)
 
 
 def _went_past(pause: ApprovalRequest) -> bool:

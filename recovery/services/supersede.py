@@ -4,13 +4,14 @@ import uuid
 
 from recovery.models import ApprovalRequest, Event, State
 from recovery.models.approval import ApprovalRequestQuerySet
+from recovery.models.prepared import Prepared
 from recovery.services.settle import close
 from rh_agents.core.types import ExecutionStatus
 
 
 def supersede_open_requests(state_id: uuid.UUID) -> int:
     """Settle the open requests of a run that ended, as `supersede`; how many there were."""
-    return supersede(list(_locked().filter(state_id=state_id)))
+    return supersede(_OF_RUN.all(state=state_id))
 
 
 def supersede_left_behind(state: State) -> int:
@@ -42,3 +43,6 @@ def supersede(requests: list[ApprovalRequest]) -> int:
 def _locked() -> ApprovalRequestQuerySet:
     # With their states, which say whether a worker runs them.
     return ApprovalRequest.objects.select_for_update(of=("self",)).select_related("state").open()
+
+
+_OF_RUN = Prepared(lambda given: _locked().filter(state_id=given.state), state=uuid.UUID)

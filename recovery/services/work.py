@@ -6,13 +6,14 @@ import os
 import traceback
 import uuid
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -20,7 +21,8 @@ from recovery import dispatch, pipelines
 from recovery.backends import DjangoArtifactBackend, DjangoStateBackend
 from recovery.errors import DigestMismatch, LeaseLost, PipelineGone, WorkerDied
 from recovery.models import Event, Resumption, State
-from recovery.services.deliver import apply_decisions, waits_by_hand, why_cancelled
+from recovery.models.prepared import Prepared, PreparedUpdate
+from recovery.services.deliver import apply_decisions, waits_by_hand
 from recovery.services.end_state import end_state
 from recovery.services.go_back import go_back
 from recovery.services.lease import Lease, claim
@@ -46,21 +48,22 @@ def work_on_state(state_id: uuid.UUID) -> None:
     """Do all jobs of a state that are due. Safe to call any number of times, from anywhere at once."""
     # One thread runs one loop here and the calls are short, so the ORM may be used on it.
     os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-    lease = claim(state_id)
-    if lease is None:
-        return
+    with transaction.atomic():
+        lease = claim(state_id)
+        if lease is None:
+            return
+        # It was claimed for a job that is due.
+        taken = _take_due_jobs(lease)
     with lease:
         try:
-            # It was claimed for a job that is due, so that there is no need to look first.
-            _do_due_jobs(lease)
+            _do_jobs(lease, *taken)
             while not lease.release_unless_due():
-                _do_due_jobs(lease)
+                _do_jobs(lease, *_take_due_jobs(lease))
         except (LeaseLost, StaleWriterError):
             logger.warning("state %s is held by another worker now", state_id)
 
 
-def _do_due_jobs(lease: Lease) -> None:
-    row, jobs, deaths = _take_due_jobs(lease)
+def _do_jobs(lease: Lease, row: State, jobs: Sequence[Resumption], deaths: int) -> None:
     if not jobs:
         return
     ids = [job.pk for job in jobs]
@@ -88,22 +91,41 @@ def _take_due_jobs(lease: Lease) -> tuple[State, list[Resumption], int]:
 
     Raises `LeaseLost` to a holder that slept too long: the jobs may be done by now, and must not be due again.
     """
-    with transaction.atomic():
-        held = State.objects.select_for_update(no_key=True).filter(pk=lease.state_id, fence=lease.fence)
-        state = held.defer("output", "error", "custom_data", "generations").first()
+    with transaction.atomic(savepoint=False):
+        state = _HELD.first(pk=lease.state_id, fence=lease.fence)
         if state is None:
             raise LeaseLost(f"state {lease.state_id} was taken over")
-        jobs = list(Resumption.objects.due().filter(state_id=lease.state_id).order_by("created_at", "pk"))
+        jobs: list[Resumption] = _DUE.all(state=lease.state_id)
         # Nobody works on them but this holder, so whoever took those is dead, or has lost the lease.
         left = [job for job in jobs if job.status == Resumption.Status.RUNNING]
         for job in left:
             # A run of hours may well outlive some workers. Only those count that got no step further.
             job.attempts = 1 if _has_completed_a_step_since(job) else job.attempts + 1
             job.save(update_fields=["attempts"])
-        Resumption.objects.filter(pk__in=[job.pk for job in jobs]).update(
-            status=Resumption.Status.RUNNING, started_at=timezone.now(), fence=lease.fence
-        )
+        for job in jobs:
+            _TAKE_UP.run(pk=job.pk, now=timezone.now(), fence=lease.fence)
     return state, jobs, max((job.attempts for job in left), default=0)
+
+
+_HELD = Prepared(
+    lambda given: (
+        State.objects.select_for_update(no_key=True)
+        .filter(pk=given.pk, fence=given.fence)
+        .defer("output", "error", "custom_data", "generations")
+    ),
+    pk=UUID,
+    fence=int,
+)
+_DUE = Prepared(
+    lambda given: Resumption.objects.due().filter(state_id=given.state).order_by("created_at", "pk"), state=UUID
+)
+_TAKE_UP = PreparedUpdate(
+    lambda given: Resumption.objects.filter(pk=given.pk),
+    lambda given: {"status": Resumption.Status.RUNNING, "started_at": given.now, "fence": given.fence},
+    pk=int,
+    now=datetime,
+    fence=int,
+)
 
 
 def _has_completed_a_step_since(job: Resumption) -> bool:
@@ -120,15 +142,16 @@ def _run(lease: Lease, row: State, job_ids: list[int]) -> None:
     state = _load(row, lease)
     lease.when_lost(state.lose)
     input_data = decode(row.input)
-    applied = apply_decisions(state)
-    if not applied and waits_by_hand(state):
+    decided = apply_decisions(state)
+    if not decided.applied and waits_by_hand(state):
         # A worker died between the pause and the end of its job.
         _finish(lease, state, RunOutcome(StateStatus.AWAITING), job_ids)
         return
-    if applied or state.status is not StateStatus.RUNNING:
+    if decided.applied or state.status is not StateStatus.RUNNING:
         state.save_checkpoint(StateStatus.RUNNING)
-    if reason := why_cancelled(state):
-        _finish(lease, state, RunOutcome(StateStatus.CANCELLED, error=RunCancelledError(reason)), job_ids)
+    if decided.why_cancelled:
+        error = RunCancelledError(decided.why_cancelled)
+        _finish(lease, state, RunOutcome(StateStatus.CANCELLED, error=error), job_ids)
         return
     try:
         outcome = asyncio.run(_on_connections(connections.all(), pipeline.function, input_data, state))
@@ -180,7 +203,7 @@ def _finish(lease: Lease, state: ExecutionState, outcome: RunOutcome, job_ids: l
         if status is not StateStatus.AWAITING or state.status is not status:
             state.save_checkpoint(status)
         words = _storable("".join(traceback.format_exception(error))) if error else ""
-        if not State.objects.filter(pk=lease.state_id, fence=lease.fence).update(output=output, error=words):
+        if not _END.run(pk=lease.state_id, fence=lease.fence, output=output, error=words):
             raise LeaseLost(f"state {lease.state_id} was taken over")
         if status in (StateStatus.COMPLETED, StateStatus.CANCELLED):
             supersede_open_requests(lease.state_id)
@@ -191,6 +214,16 @@ def _finish(lease: Lease, state: ExecutionState, outcome: RunOutcome, job_ids: l
             Resumption.Status.FAILED if failed else Resumption.Status.DONE,
             _storable(f"{type(error).__name__}: {error}") if error else "",
         )
+
+
+_END = PreparedUpdate(
+    lambda given: State.objects.filter(pk=given.pk, fence=given.fence),
+    lambda given: {"output": given.output, "error": given.error},
+    pk=UUID,
+    fence=int,
+    output=str,
+    error=str,
+)
 
 
 def _give_up(lease: Lease, job_ids: list[int], error: WorkerDied) -> None:
@@ -210,7 +243,21 @@ def _jobs(lease: Lease, job_ids: list[int]) -> QuerySet[Resumption]:
 
 
 def _end_jobs(lease: Lease, job_ids: list[int], status: str, error: str = "") -> None:
-    _jobs(lease, job_ids).update(status=status, finished_at=timezone.now(), last_error=error)
+    for job_id in job_ids:
+        _END_JOB.run(pk=job_id, fence=lease.fence, status=str(status), now=timezone.now(), error=error)
+
+
+_END_JOB = PreparedUpdate(
+    lambda given: Resumption.objects.filter(
+        Exists(State.objects.filter(pk=OuterRef("state_id"), fence=given.fence)), pk=given.pk, fence=given.fence
+    ),
+    lambda given: {"status": given.status, "finished_at": given.now, "last_error": given.error},
+    pk=int,
+    fence=int,
+    status=str,
+    now=datetime,
+    error=str,
+)
 
 
 def _try_later(lease: Lease, job_ids: list[int], error: Exception) -> None:

@@ -88,7 +88,8 @@ def test_two_holders_never_have_the_same_number_wherever_one_of_them_falls_aslee
         assert other is not None
         assert mine is None or mine.fence != other.fence
         State.objects.update(lease_until=None)
-    assert place >= 2
+    # One statement where the database gives what it updated, else two.
+    assert place >= 1
 
 
 def test_the_clock_of_a_worker_says_nothing_about_a_lease(started):
