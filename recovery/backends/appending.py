@@ -3,7 +3,7 @@
 import json
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any
 
@@ -94,9 +94,14 @@ class Appender:
             if tip.status != StateStatus.AWAITING and _is_one_step(changes, events):
                 with _said_plainly(key):
                     return self._append_step(key, changes, events[0], tip)
+            if self._fence is not None and _is_one_answer(changes, events) and sql.can_append_answer():
+                with suppress(sql.NotOneRow), _said_plainly(key):
+                    return self._append_answer(key, changes, events[0], tip)
+        # Whoever holds the lease says itself which requests it has left behind.
+        is_told = changes.status not in _GOES_ON or (tip.status == StateStatus.AWAITING and self._fence is None)
         with transaction.atomic(), _said_plainly(key):
             new = self._append_any(key, changes, events, tip)
-            if on_checkpoint is not None and (tip.status == StateStatus.AWAITING or changes.status not in _GOES_ON):
+            if on_checkpoint is not None and is_told:
                 on_checkpoint(str(key), changes, new.number, new.digest)
         return new
 
@@ -111,6 +116,19 @@ class Appender:
         is_fenced = self._fence is not None
         if not sql.append_step(moved, self._guard(key, changes), event, self._row(new, changes), is_fenced=is_fenced):
             raise self._refusal(key, changes)
+        return new
+
+    def _append_answer(self, key: uuid.UUID, changes: Changes, event: Row, tip: Tip) -> Tip:
+        """The checkpoint that a decided run goes on from: its question is closed by the answer, in one round trip.
+
+        Raises:
+            NotOneRow: the question was not there once; nothing was written.
+        """
+        new = tip.next(changes, canonical(changes, [event], ""), events=0)
+        moved, guard = _moved(changes, new.clock), self._guard(key, changes)
+        with transaction.atomic():
+            if not sql.append_answer(moved, guard, changes.closed[0], event, self._row(new, changes)):
+                raise self._refusal(key, changes)
         return new
 
     def _append_any(self, key: uuid.UUID, changes: Changes, events: list[Row], tip: Tip) -> Tip:
@@ -207,11 +225,20 @@ _TOUCH_TAGS = PreparedUpdate(
 )
 
 
+def _is_one_answer(changes: Changes, events: list[Row]) -> bool:
+    """One event in the place of another, and nothing else."""
+    return len(changes.closed) == 1 and _has_one_event(changes, events)
+
+
 def _is_one_step(changes: Changes, events: list[Row]) -> bool:
     """One event and nothing else."""
+    return not changes.closed and _has_one_event(changes, events)
+
+
+def _has_one_event(changes: Changes, events: list[Row]) -> bool:
     return (
         len(events) == 1
-        and not (changes.closed or changes.storage or changes.artifacts)
+        and not (changes.storage or changes.artifacts or changes.migrated_from)
         and changes.metadata is None
         and changes.generations is None
         and changes.status in _GOES_ON

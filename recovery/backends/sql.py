@@ -11,7 +11,7 @@ from django.db import DEFAULT_DB_ALIAS, connection, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from recovery.backends.rows import EVENT_COLUMNS
-from recovery.models import Checkpoint, Event, State
+from recovery.models import Checkpoint, Event, State, Tag
 from recovery.models.prepared import adapted, open_cursor
 
 # An older SQLite takes no more than 999 parameters in a statement.
@@ -87,6 +87,32 @@ def append_step(
     return True
 
 
+class NotOneRow(Exception):
+    """What was to be closed was not there, or more than once."""
+
+
+def can_append_answer() -> bool:
+    return connections[DEFAULT_DB_ALIAS].vendor == "postgresql"
+
+
+def append_answer(
+    moved: Mapping[str, Any], guard: Sequence[Any], closed: int, event: Sequence[Any], checkpoint: Sequence[Any]
+) -> bool:
+    """As `append_step` of a fenced state, and closes the event at the position `closed`; it is awaiting no more. Inside
+    of a transaction that is given up if it raises.
+
+    Raises:
+        NotOneRow: that event is not there.
+    """
+    with open_cursor() as cursor:
+        number = moved["head"]
+        cursor.execute(_append_answer(tuple(moved)), (*moved.values(), *guard, number, closed, *event, *checkpoint))
+        rows = cursor.fetchall()
+    if rows and rows[0] != (1,):
+        raise NotOneRow
+    return bool(rows)
+
+
 def select(statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
     """Rows as the database gives them: see `as_time` and `as_uuid`."""
     database = connections[DEFAULT_DB_ALIAS]
@@ -145,6 +171,19 @@ def _append_step(columns: tuple[str, ...], is_fenced: bool) -> str:
         f"WITH moved AS ({_move(columns, is_fenced)} RETURNING id), "
         f"event AS ({_insert_from_moved(Event, EVENT_COLUMNS)}) "
         f"{_insert_from_moved(Checkpoint, CHECKPOINT_COLUMNS)}"
+    )
+
+
+@cache
+def _append_answer(columns: tuple[str, ...]) -> str:
+    # The new event follows from the closed one, so that the other is closed by then: an attempt stands there once.
+    return (
+        f"WITH moved AS ({_move(columns, is_fenced=True)} RETURNING id), "  # noqa: S608  names of our own
+        f'closed AS (UPDATE {table(Event)} SET "removed_in" = %s FROM moved WHERE "state_id" = id AND "position" = %s '
+        f'AND "removed_in" IS NULL RETURNING 1), '
+        f'tags AS (UPDATE {table(Tag)} AS tag SET "awaiting_at" = NULL FROM moved WHERE tag."state_id" = moved.id), '
+        f"event AS ({_insert_from_moved(Event, EVENT_COLUMNS)}, closed) "
+        f"{_insert_from_moved(Checkpoint, CHECKPOINT_COLUMNS)} RETURNING (SELECT count(*) FROM closed)"
     )
 
 

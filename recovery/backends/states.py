@@ -33,7 +33,7 @@ class DjangoStateBackend(StateBackend):
     `fence`: the number of the lease under which the caller runs the state; a write under an older one is refused, and
     so is any write without one while somebody holds the lease. `author` stands in the checkpoints.
     `on_checkpoint(state_id, changes, number, digest)` is called inside of the transaction of each checkpoint that
-    requests may follow from: an awaiting one, the next after it, and one that ends the run.
+    requests may follow from: an awaiting one, one that ends the run, and, without a lease, the next after an awaiting.
     """
 
     supports_append = True

@@ -34,6 +34,7 @@ class _Written(NamedTuple):
     text: str
     values: Sequence[Any]
     compiler: Any
+    converters: Any
     build: Callable[[Sequence[Any]], Any] = tuple
 
 
@@ -42,7 +43,8 @@ class Prepared:
     `first(pk=...)`.
 
     `build` gets an object with an attribute for each of `kinds`, to be compared with; these are `UUID`, `int`, `str`
-    and `datetime`. It gives a queryset of models, with `select_related` and `defer` if it likes, or of `values_list`.
+    and `datetime`. It gives a queryset of models, with `select_related`, `defer` and `annotate` if it
+    likes, or of `values_list`.
     """
 
     def __init__(self, build: Build, **kinds: type) -> None:
@@ -57,7 +59,9 @@ class Prepared:
         with open_cursor() as cursor:
             cursor.execute(written.text, _filled(written, values))
             rows = cursor.fetchall()
-        return [written.build(row) for row in written.compiler.results_iter([rows])] if rows else []
+        if written.converters:
+            rows = written.compiler.apply_converters(rows, written.converters)
+        return [written.build(row) for row in rows]
 
     def first(self, **values: Any) -> Any:
         """The first of them or `None`; of a query that gives few."""
@@ -75,11 +79,16 @@ class Prepared:
             text, values = compiler.as_sql()
             gives_instances = getattr(queryset, "_iterable_class", None) is ModelIterable
             build = _builder(compiler) if gives_instances and compiler.klass_info else tuple
-            self._written[vendor] = _Written(text, [places.get(value, value) for value in values], compiler, build)
+            self._written[vendor] = _Written(
+                text, [places.get(value, value) for value in values], compiler, self._converters(compiler), build
+            )
         return self._written[vendor]
 
     def _compiler(self, queryset: Any, given: Any) -> Any:
         return queryset.query.get_compiler(DEFAULT_DB_ALIAS)
+
+    def _converters(self, compiler: Any) -> Any:
+        return compiler.get_converters([column[0] for column in compiler.select[: compiler.col_count]])
 
 
 class PreparedUpdate(Prepared):
@@ -109,6 +118,9 @@ class PreparedUpdate(Prepared):
         query = queryset.query.chain(UpdateQuery)
         query.add_update_values(self._changes(given))
         return query.get_compiler(DEFAULT_DB_ALIAS)
+
+    def _converters(self, compiler: Any) -> Any:
+        return None  # It gives no rows.
 
 
 _settings_changed = 0
@@ -162,12 +174,15 @@ def _builder(compiler: Any) -> Callable[[Sequence[Any]], Any]:
     model, positions = compiler.klass_info["model"], compiler.klass_info["select_fields"]
     start, end = positions[0], positions[-1] + 1
     names = [column[0].target.attname for column in compiler.select[start:end]]
+    annotated = compiler.annotation_col_map
     populators = get_related_populators(compiler.klass_info, compiler.select, DEFAULT_DB_ALIAS)
 
     def build(row: Sequence[Any]) -> Any:
         instance = model.from_db(DEFAULT_DB_ALIAS, names, row[start:end])
         for populator in populators:
             populator.populate(row, instance)
+        for name, position in annotated.items():
+            setattr(instance, name, row[position])
         return instance
 
     return build

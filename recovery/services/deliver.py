@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 
 from recovery.backends import DjangoArtifactBackend, DjangoStateBackend
 from recovery.errors import DigestMismatch
@@ -89,6 +89,7 @@ def _standing(given: Any) -> QuerySet[Resolution]:
         )
     )
     heavy = ("question", "message", "args_schema", "response_schema")
+    decided = ProposalVersion.objects.filter(request=OuterRef("request_id"), number=OuterRef("version"))
     return (
         Resolution.objects.filter(
             Q(request__is_manual=True) | Q(request__outcome="expire", request__on_expire="cancel") | is_asked,
@@ -98,13 +99,11 @@ def _standing(given: Any) -> QuerySet[Resolution]:
         )
         .select_related("request", "resumption")
         .defer(*(f"request__{name}" for name in heavy))
+        .annotate(decided_args=Subquery(decided.values("args")[:1]))
     )
 
 
 _STANDING = Prepared(_standing, state=UUID)
-_VERSION = Prepared(
-    lambda given: ProposalVersion.objects.filter(request=given.request, number=given.number), request=UUID, number=int
-)
 
 
 def waits_by_hand(state: ExecutionState) -> bool:
@@ -124,11 +123,11 @@ def _answer_of(resolution: Resolution) -> Answer:
     return answer
 
 
-def _version_of(resolution: Resolution) -> ProposalVersion:
-    version: ProposalVersion | None = _VERSION.first(request=resolution.request_id, number=resolution.version)
-    if version is None:
+def _version_of(resolution: Any) -> ProposalVersion:
+    """The version that was decided, of a resolution that was read with its arguments."""
+    if resolution.decided_args is None:
         raise DigestMismatch(f"version {resolution.version} of request {resolution.request_id} is gone; nothing runs")
-    return version
+    return ProposalVersion(number=resolution.version, args=resolution.decided_args)
 
 
 def _check(request: ApprovalRequest, resolution: Resolution, answer: Answer) -> None:

@@ -92,10 +92,10 @@ def _take_due_jobs(lease: Lease) -> tuple[State, list[Resumption], int]:
     Raises `LeaseLost` to a holder that slept too long: the jobs may be done by now, and must not be due again.
     """
     with transaction.atomic(savepoint=False):
-        state = _HELD.first(pk=lease.state_id, fence=lease.fence)
+        jobs: list[Resumption] = _DUE.all(state=lease.state_id, fence=lease.fence)
+        state: State | None = jobs[0].state if jobs else _HELD.first(pk=lease.state_id, fence=lease.fence)
         if state is None:
             raise LeaseLost(f"state {lease.state_id} was taken over")
-        jobs: list[Resumption] = _DUE.all(state=lease.state_id)
         # Nobody works on them but this holder, so whoever took those is dead, or has lost the lease.
         left = [job for job in jobs if job.status == Resumption.Status.RUNNING]
         for job in left:
@@ -117,7 +117,16 @@ _HELD = Prepared(
     fence=int,
 )
 _DUE = Prepared(
-    lambda given: Resumption.objects.due().filter(state_id=given.state).order_by("created_at", "pk"), state=UUID
+    lambda given: (
+        Resumption.objects.select_for_update(no_key=True, of=("state", "self"))
+        .due()
+        .select_related("state")
+        .defer("state__output", "state__error", "state__custom_data", "state__generations")
+        .filter(state_id=given.state, state__fence=given.fence)
+        .order_by("created_at", "pk")
+    ),
+    state=UUID,
+    fence=int,
 )
 _TAKE_UP = PreparedUpdate(
     lambda given: Resumption.objects.filter(pk=given.pk),

@@ -5,12 +5,13 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
+from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from recovery.models import AuditEntry, PipelinePolicy, State
-from recovery.models.prepared import Prepared, PreparedUpdate, insert
+from recovery.models.prepared import Prepared, PreparedUpdate, can_return, insert
 
 pytestmark = pytest.mark.django_db
 
@@ -141,3 +142,27 @@ def test_a_row_that_no_database_holds_is_refused_by_the_name_of_its_column():
     with pytest.raises(IntegrityError), transaction.atomic():
         insert(AuditEntry(number=1, at=NOON, action="b", actor_kind="user"))
     assert list(AuditEntry.objects.values_list("action", flat=True)) == ["a"]
+
+
+def test_what_is_annotated_stands_on_the_instance():
+    counted = Prepared(
+        lambda given: State.objects.filter(pk=given.pk).annotate(next_fence=F("fence") + 1, renamed=F("pipeline")),
+        pk=UUID,
+    )
+    state = make_state(fence=3, pipeline="a")
+
+    found = counted.first(pk=state.pk)
+
+    assert (found, found.next_fence, found.renamed) == (state, 4, "a")
+
+
+def test_an_update_gives_what_a_column_is_now_where_the_database_can():
+    if not can_return():
+        assert connection.vendor == "sqlite"
+        return
+    claim = PreparedUpdate(
+        lambda given: State.objects.filter(pk=given.pk, fence__lt=5), lambda given: {"fence": F("fence") + 1}, pk=UUID
+    )
+    state = make_state(fence=3)
+
+    assert [claim.returning("fence", pk=state.pk) for _ in range(3)] == [[4], [5], []]
