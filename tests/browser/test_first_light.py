@@ -67,7 +67,7 @@ def query(var_dir: Path, environment: dict[str, str]) -> Query:
         if url := environment.get("DATABASE_URL"):
             with psycopg.connect(url) as connection:
                 return connection.execute(statement.replace("?", "%s"), values).fetchall()
-        connection = sqlite3.connect(var_dir / "db.sqlite3", timeout=20)
+        connection = sqlite3.connect(var_dir / "db.sqlite3", timeout=60)
         try:
             return connection.execute(statement, values).fetchall()
         finally:
@@ -94,7 +94,7 @@ def open_request(desk: Any, title: re.Pattern[str]) -> str:
         desk.reload()
         return desk.get_by_role("link", name=title).count() > 0
 
-    assert soon(is_there, within_s=20)
+    assert soon(is_there)
     desk.get_by_role("link", name=title).first.click()
     desk.wait_for_url(re.compile("/requests/"))
     link = desk.locator(".meta a[href*='/states/']").first.get_attribute("href")
@@ -108,7 +108,7 @@ def test_an_edited_and_approved_run_finishes_with_what_the_reviewer_wrote(desk, 
     desk.get_by_role("button", name=re.compile("Approve")).first.click()
 
     desk.get_by_text("Done", exact=True).first.wait_for()
-    desk.locator("[aria-label=Progress] [aria-current=step]", has_text="Done").wait_for(timeout=20_000)
+    desk.locator("[aria-label=Progress] [aria-current=step]", has_text="Done").wait_for(timeout=60_000)
     [(output,)] = query("SELECT output FROM recovery_state WHERE id = ?", as_stored(state_id, dashboard))
     written = Path(json.loads(output)["v"]["path"]["v"])
     assert "\n\nWritten in the browser, for ever & ever.\n\n" in written.read_text(encoding="utf-8")
@@ -125,7 +125,7 @@ def test_a_worker_killed_inside_of_the_load_costs_nothing(desk, dashboard, query
         done = "SELECT count(*) FROM recovery_event WHERE state_id = ? AND actor = 'load_batch'"
         return int(query(done, stored)[0][0])
 
-    assert soon(lambda: loaded() > 5, within_s=30)
+    assert soon(lambda: loaded() > 5)
     os.kill(dashboard.worker(), signal.SIGKILL)
     events = (
         "SELECT added_in, address, started_at FROM recovery_event WHERE state_id = ? AND removed_in IS NULL "

@@ -183,7 +183,7 @@ def test_a_worker_with_no_place_left_keeps_the_leases_of_all_its_runs(
     for _ in range(runs):
         start(folder, "conformance-steps", holds_at="step-0")
     workers.start(pool=pool, runs=runs)
-    workers.until(lambda: len(words(folder)) == runs, within_s=30)
+    workers.until(lambda: len(words(folder)) == runs)
     workers.start()
     for _ in range(2):
         before = dict(State.objects.values_list("pk", "lease_until"))
@@ -207,7 +207,7 @@ def test_a_run_that_kills_its_worker_every_time_has_failed_in_the_end_and_harms_
     workers.start(pool="prefork", runs=2)
     deadly = start(folder, "conformance-exits")
     other = start(folder, "conformance-steps", steps=3)
-    workers.until(lambda: status(deadly) == "failed", within_s=40)
+    workers.until(lambda: status(deadly) == "failed")
     workers.until(lambda: status(other) == "completed")
     assert words(folder).count("exit") == 3
     job = Resumption.objects.get(state_id=deadly)
@@ -225,9 +225,9 @@ def test_a_process_of_a_worker_that_is_told_to_end_has_not_failed_its_run(
     _, pid, _ = State.objects.get(pk=state_id).lease_owner.split(":")
     os.kill(int(pid), how)
     # The lease has to run out, a sweep has to come in time, and the pool has to have a process again.
-    workers.until(lambda: len(words(folder)) >= 2, within_s=60)
+    workers.until(lambda: len(words(folder)) >= 2)
     (folder / "open").touch()
-    workers.until(lambda: status(state_id) == "completed", within_s=60)
+    workers.until(lambda: status(state_id) == "completed")
     job = Resumption.objects.get()
     assert (job.status, job.last_error, State.objects.get().error) == ("done", "", "")
     # A busy machine may let another lease run out: that is no failure either, and the step is still the same one.

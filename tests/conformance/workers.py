@@ -88,10 +88,10 @@ class Workers:
             env={**self.environment, **environment},
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=120,
         )
 
-    def until(self, condition: Callable[[], bool], within_s: float = 20) -> None:
+    def until(self, condition: Callable[[], bool], within_s: float = 60) -> None:
         """Wait for what the workers do; their logs are shown if it does not come."""
         assert soon(lambda: condition() or self.has_ended, within_s), self.logs()
         assert not self.has_ended or condition(), self.logs()

@@ -43,7 +43,7 @@ class Dashboard:
 
     def end(self) -> int:
         self.lines += self.process.stdout.read().splitlines()
-        return self.process.wait(20)
+        return self.process.wait(60)
 
     def alive(self) -> list[int]:
         return [pid for pid in self.pids if is_alive(pid)]

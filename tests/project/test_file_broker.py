@@ -48,14 +48,14 @@ def test_messages_are_read_whole_while_they_are_written_and_their_writer_is_kill
     with Connection("filesystem://localhost//", transport_options=options) as broker:
         queue = broker.SimpleQueue("work")
         for number in range(300):
-            message = queue.get(timeout=10)
+            message = queue.get(timeout=60)
             assert message.payload == {"number": number, "text": "x" * 5000}
             message.ack()
         os.kill(writer.pid, signal.SIGKILL)
         writer.wait()
         writer.stdout.close()
         while queue.qsize():
-            assert queue.get(timeout=10).payload["text"] == "x" * 5000
+            assert queue.get(timeout=60).payload["text"] == "x" * 5000
 
 
 def test_many_that_bind_at_once_all_find_the_exchange_whole(options):

@@ -47,7 +47,7 @@ sys.exit(supervisor.run(ready=lambda: {ready}, announce=lambda: supervisor.say("
         """The exit code, after all of the output was read."""
         for line in self.process.stdout:
             self._note(line)
-        return self.process.wait(10)
+        return self.process.wait(60)
 
     def _note(self, line: str) -> None:
         self.lines.append(line.rstrip())

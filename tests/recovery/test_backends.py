@@ -93,7 +93,7 @@ def database_threads() -> list[threading.Thread]:
 
 def wait_until_idle() -> None:
     for thread in database_threads():
-        thread.join(timeout=10)
+        thread.join(timeout=60)
 
 
 def test_calls_on_a_loop_share_one_thread_which_goes_when_it_is_idle(anybodys_program, monkeypatch):
@@ -138,7 +138,7 @@ def test_a_forked_process_starts_a_database_thread_of_its_own(anybodys_program):
             code = 0 if asyncio.run(is_there()) else 2
         finally:
             os._exit(code)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while (ended := os.waitpid(child, os.WNOHANG)) == (0, 0) and time.monotonic() < deadline:
         time.sleep(0.01)
     if ended == (0, 0):

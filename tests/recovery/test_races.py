@@ -55,7 +55,7 @@ def at_once(*jobs: Callable[[], Any]) -> list[Any]:
 
     def run(index: int, job: Callable[[], Any]) -> None:
         try:
-            barrier.wait(20)
+            barrier.wait(60)
             outcomes[index] = job()
         except BaseException as error:
             outcomes[index] = error

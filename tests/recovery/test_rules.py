@@ -365,7 +365,7 @@ def test_runs_at_once_never_use_a_rule_more_often_than_it_may_be(rule):
 
     def use(request):
         try:
-            barrier.wait(20)
+            barrier.wait(60)
             decided(request)
         except BaseException as error:
             failed.append(error)
@@ -393,7 +393,7 @@ def test_of_whole_runs_at_once_so_many_go_on_as_a_rule_may_decide(rule):
 
     def go():
         try:
-            barrier.wait(20)
+            barrier.wait(60)
             statuses.append(run().status)
         except BaseException as error:
             statuses.append(error)
@@ -418,7 +418,7 @@ def test_runs_that_use_a_rule_and_an_admin_who_changes_it_never_wait_in_a_circle
 
     def run(job):
         try:
-            barrier.wait(20)
+            barrier.wait(60)
             job()
         except BaseException as error:
             failed.append(error)

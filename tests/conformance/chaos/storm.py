@@ -179,7 +179,7 @@ class Storm:
         for thread in self._threads:
             thread.join()
         for process in self._people:
-            process.wait(30)
+            process.wait(60)
 
     def _deliver_late(self) -> None:
         """Whoever is asked after the end finds nothing to do."""
