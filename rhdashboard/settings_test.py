@@ -39,6 +39,8 @@ DATABASES = {"default": _config}
 
 CELERY_BROKER_URL = env.str("TEST_BROKER_URL", default="memory://")
 CELERY_BROKER_TRANSPORT_OPTIONS = {}
+# Others use the broker too, and nobody works on what the tests of this process send: see tests/messages.py.
+CELERY_TASK_DEFAULT_QUEUE = f"test-{os.getpid()}"
 CELERY_TASK_ALWAYS_EAGER = False
 
 # Many runs live inside of a test's own transaction, where the heartbeat sees no lease to renew: it would call it lost.

@@ -17,6 +17,7 @@ from kombu import Connection
 
 from recovery.dispatch import WORK_ON_STATE
 from rhdashboard import settings as real_settings
+from tests.messages import forget
 from tests.project.processes import is_alive, soon
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -112,7 +113,7 @@ class Workers:
             self.kill(worker)
         if "CELERY_BROKER_URL" in self.environment:
             with Connection(**self.broker) as broker:
-                broker.default_channel.queue_delete(self.queue)
+                forget(self.queue, broker)
 
 
 def _database_url() -> str:

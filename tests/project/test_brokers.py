@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from kombu import Connection
 
+from tests.messages import forget
 from tests.project.processes import soon
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,7 +25,7 @@ def queue():
     yield name
     for url in filter(None, SERVERS.values()):
         with Connection(url) as connection:
-            connection.default_channel.queue_delete(name)
+            forget(name, connection)
 
 
 @pytest.mark.parametrize("broker", ["files", *(name for name, url in SERVERS.items() if url)])
