@@ -27,13 +27,14 @@ from rhdashboard.settings import _database  # noqa: E402
 
 _url = env.str("TEST_DATABASE_URL", default="")
 _config = _database(_url or f"sqlite:///{VAR_DIR / 'db.sqlite3'}")
+# Processes are killed, and never the machine: no test has to wait until a commit is on the disk.
 if _url:
     # Each thread of a race gets a connection of its own, however many there are.
     _config["OPTIONS"].pop("pool", None)
-    # No test kills the server, so none has to wait until a commit is on its disk.
     _config["OPTIONS"]["options"] = "-c synchronous_commit=off"
 else:
     # A file, not memory: backends are called from several threads, and each has to see what the others wrote.
+    _config["OPTIONS"]["init_command"] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;"
     _config["TEST"] = {"NAME": str(VAR_DIR / "test.sqlite3")}
 DATABASES = {"default": _config}
 
