@@ -20,6 +20,7 @@ from recovery.models.approval import ApprovalRequestQuerySet
 from recovery.permissions import why_not_start
 from recovery.services.tally import tally
 from recovery.views.filters import AGES, RISKS, TABS, InboxFilters, Way, moment_of, place_after, place_of
+from recovery.views.pane import opened_of
 from recovery.views.parts import PageRequest, render_part, wants_part
 
 PAGE_SIZE = 30
@@ -41,7 +42,8 @@ def inbox(request: PageRequest) -> HttpResponse:
     }
     if not wants_part(request):
         context |= _around(request.user, filters)
-        context["notices"] = [*filters.notices, *([lost_place] if lost_place else [])]
+        context["opened"], gone = opened_of(request, filters)
+        context["notices"] = [*filters.notices, *(notice for notice in (lost_place, gone) if notice)]
     return render_part(request, "recovery/inbox.html", "rows", context)
 
 

@@ -277,12 +277,14 @@ def test_news_since_no_moment_leads_to_the_inbox(ada, signed_in, htmx, since):
     ],
 )
 def test_an_empty_list_says_what_would_be_there(ada, signed_in, url, heading):
-    assert read(signed_in(ada).get(url)).one("div", class_="empty").one("h2").text == heading
+    assert read(signed_in(ada).get(url)).one("section", id="list").one("div", class_="empty").one("h2").text == heading
 
 
 def test_who_may_not_decide_is_told_so_and_shown_the_way(make_user, signed_in):
     ask("open")
-    empty = read(signed_in(make_user("vera", decides=False)).get("/")).one("div", class_="empty")
+    empty = (
+        read(signed_in(make_user("vera", decides=False)).get("/")).one("section", id="list").one("div", class_="empty")
+    )
     assert empty.one("h2").text == "You are not among those who decide requests"
     assert empty.one("a").attrs["href"] == "?tab=open"
 
@@ -295,7 +297,7 @@ def test_a_place_behind_which_nothing_is_left_says_so(ada, grace, signed_in):
     for request in ApprovalRequest.objects.open():
         settle(request, grace)
     page = read(client.get(more))
-    assert page.one("div", class_="empty").one("h2").text == "The list ends here"
+    assert page.one("section", id="list").one("h2").text == "The list ends here"
 
 
 def test_next_is_the_most_urgent_one_that_i_may_decide(ada, signed_in):
