@@ -1,14 +1,26 @@
 """Reads over several models: what the inbox lists, what stands beside a question, how far a run has come."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Case, F, Prefetch, Q, QuerySet, Value, When
+from django.contrib.auth import get_user_model
+from django.db.models import Case, Exists, OuterRef, Q, QuerySet, Value, When
 
-from recovery.models import ApprovalRequest, Artifact, ArtifactRef, Decision, Event, Resolution, Resumption
+from recovery.models import (
+    ApprovalRequest,
+    Artifact,
+    ArtifactRef,
+    Decision,
+    Event,
+    RequestDecider,
+    Resolution,
+    Resumption,
+    Tag,
+)
 from recovery.models.approval import ApprovalRequestQuerySet
+from recovery.models.lists import CountOf, EitherOf, ListOf, different
 from rh_agents.core.types import ExecutionStatus
 
 # Nobody counts further, and the database need not either.
@@ -25,51 +37,119 @@ _UNUSED_OF_STATE = ("description", "input", "output", "error", "custom_data", "g
 
 def waiting_count(user: Any) -> int:
     """How many requests `user` may decide now, counted up to one more than `COUNT_AT_MOST`."""
-    return capped_count(ApprovalRequest.objects.decidable_by(user))
+    (waiting,) = counts_of(user, [waiting_parts(user)])
+    return int(waiting)
+
+
+def waiting_parts(user: Any) -> list[ApprovalRequestQuerySet]:
+    """What `user` may decide, in parts that can be counted: see `counts_of`."""
+    return [part.most_urgent_first() for part in ApprovalRequest.objects.visible_to(user).decidable_parts(user)]
 
 
 def capped_count(requests: ApprovalRequestQuerySet) -> int:
     return requests.order_by()[: COUNT_AT_MOST + 1].count()
 
 
-def inbox_rows(requests: ApprovalRequestQuerySet, at_most: int, *, decided: bool = False) -> list[ApprovalRequest]:
-    """The first of `requests` with what their rows show: holder, tags, and in `standing` what they came to."""
+def counts_of(user: Any, lists: Sequence[Sequence[QuerySet[Any]]], more: Mapping[str, Any] | None = None) -> Any:
+    """How many rows each of `lists` has, of which each is given in parts, and what `more` asks for: in one query.
+
+    Nothing is counted further than one more than `COUNT_AT_MOST`. Parts are counted in the order that they have: it
+    keeps the database on the index that has it, instead of reading the table until it has seen enough.
+    """
+    numbered = [(place, part) for place, parts in enumerate(lists) for part in parts]
+    asked: dict[str, Any] = {
+        f"part{number}": CountOf(part.values("pk")[: COUNT_AT_MOST + 1]) for number, (_, part) in enumerate(numbered)
+    }
+    found = get_user_model()._default_manager.filter(pk=user.pk).values_list(*{**asked, **(more or {})}.values()).get()
+    counts = [0] * len(lists)
+    for (place, _), count in zip(numbered, found, strict=False):
+        counts[place] = min(counts[place] + (count or 0), COUNT_AT_MOST + 1)
+    return (counts, found[len(numbered) :]) if more is not None else counts
+
+
+def first_of(parts: Sequence[ApprovalRequestQuerySet], at_most: int) -> ApprovalRequestQuerySet:
+    """The most urgent requests of all `parts`."""
+    if len(parts) == 1:
+        return parts[0].most_urgent_first()[:at_most]
+    ids = EitherOf(*(part.most_urgent_first()[:at_most] for part in parts))
+    return ApprovalRequest.objects.filter(pk__in=ids).most_urgent_first()[:at_most]
+
+
+def rows_of(requests: ApprovalRequestQuerySet) -> list[ApprovalRequest]:
+    """`requests`, with what the rows of the inbox show and nothing else, in one query: `tag_names` and the holder too.
+    `is_wider`: more people may decide it than its policy says."""
+    tags = Tag.objects.filter(state=OuterRef("state_id")).order_by("pk").values("tag")
+    wider = RequestDecider.objects.filter(request=OuterRef("pk")).exclude(why=RequestDecider.Why.POLICY)
+    is_wider = Case(When(open_to_all=False, then=Exists(wider)), default=Value(False))
+    rows = requests.select_related("holder").only(*_OF_A_ROW, *(f"holder__{name}" for name in _OF_A_PERSON))
+    return list(rows.annotate(tag_names=ListOf(tags), is_wider=is_wider))
+
+
+_OF_A_ROW = (
+    "title",
+    "pipeline",
+    "risk",
+    "opened_at",
+    "due_at",
+    "due_order",
+    "expires_at",
+    "escalated_at",
+    "resolved_at",
+    "outcome",
+    "version",
+    "digest",
+    "policy",
+    "self_approval",
+    "open_to_all",
+    "requested_by",
+)
+_OF_A_PERSON = ("username", "first_name", "last_name")
+
+
+def outcomes_of(requests: Iterable[ApprovalRequest]) -> dict[Any, Decision]:
+    """Id of a decided request to the decision that counts, with whoever made it."""
+    people = (f"decision__actor__{name}" for name in _OF_A_PERSON)
+    standing = Resolution.objects.filter(request__in=[one.pk for one in requests], undone_at__isnull=True)
+    decided = standing.select_related("decision__actor").only("request", "decision__actor_name", *people)
+    return {resolution.request_id: resolution.decision for resolution in decided}
+
+
+def inbox_rows(requests: ApprovalRequestQuerySet, at_most: int) -> list[ApprovalRequest]:
+    """The first of `requests` with holder and tags."""
     # The state comes along for its tags alone; without it they would cost one query more.
     rows = requests.for_inbox().select_related("state").defer(*(f"state__{name}" for name in _UNUSED_OF_STATE))
-    if decided:
-        rows = rows.prefetch_related(
-            Prefetch(
-                "resolutions",
-                Resolution.objects.filter(undone_at__isnull=True).select_related("decision__actor").defer("answer"),
-                to_attr="standing",
-            )
-        )
     return list(rows[:at_most])
 
 
-def filter_options() -> tuple[list[str], list[str]]:
-    """The pipelines and the tags of open requests, each in order."""
-    opened = ApprovalRequest.objects.open().order_by()
-    names = _named(opened, "pipeline", F("pipeline"))
-    tags = _named(opened.filter(state__tags__tag__isnull=False), "tag", F("state__tags__tag"))
-    by_kind: dict[str, list[str]] = {"pipeline": [], "tag": []}
-    for kind, name in names.union(tags).order_by("kind", "name")[:OPTIONS_AT_MOST]:
-        if name:
-            by_kind[kind].append(name)
-    return by_kind["pipeline"], by_kind["tag"]
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the open requests can be narrowed to, each in order; of very many the first."""
+
+    pipelines: Sequence[str]
+    tags: Sequence[str]
+    holders: Sequence[Any]
 
 
-def _named(requests: ApprovalRequestQuerySet, kind: str, name: F) -> QuerySet[Any, tuple[str, str]]:
-    return requests.annotate(kind=Value(kind), name=name).values_list("kind", "name").distinct()
+def filter_options() -> Options:
+    opened = ApprovalRequest.objects.open()
+    held = opened.filter(holder__isnull=False).order_by().values("holder")
+    holders = get_user_model()._default_manager.filter(pk__in=held).order_by("first_name", "username")
+    return Options(
+        pipelines=[name for name in different(opened, "pipeline", OPTIONS_AT_MOST) if name],
+        tags=different(Tag.objects.filter(awaiting_at__isnull=False), "tag", OPTIONS_AT_MOST),
+        holders=list(holders.only(*_OF_A_PERSON)[:OPTIONS_AT_MOST]),
+    )
 
 
-def next_of(waiting: ApprovalRequestQuerySet, after: ApprovalRequest | None = None) -> ApprovalRequest | None:
-    """The most urgent of `waiting` behind `after`; from the top again where nothing is behind it, but never itself."""
-    ordered = waiting.most_urgent_first().only("id")
-    if after is None:
-        return ordered.first()
-    behind = ordered.after(after.risk, after.due_order, after.opened_at, after.pk).first()
-    return behind or ordered.exclude(pk=after.pk).first()
+def next_of(parts: Sequence[ApprovalRequestQuerySet], after: ApprovalRequest | None = None) -> ApprovalRequest | None:
+    """The most urgent of `parts` behind `after`; from the top again where nothing is behind it, but never itself."""
+    if after is not None:
+        place = (after.risk, after.due_order, after.opened_at, after.pk)
+        behind = first_of([later for part in parts for later in part.behind(*place)], 1).first()
+        if behind is not None:
+            return behind
+    first = first_of(parts, 2)
+    return next((one for one in first if after is None or one.pk != after.pk), None)
 
 
 def open_titles(state_ids: Iterable[Any]) -> dict[Any, str]:

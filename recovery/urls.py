@@ -11,6 +11,7 @@ from recovery.views import (
     pipelines,
     requests,
     run_acts,
+    saved_views,
     state,
     states,
     steps,
@@ -23,6 +24,9 @@ app_name = "recovery"
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", inbox.inbox, name="inbox"),
     path("inbox/new/", inbox.inbox_news, name="inbox_news"),
+    path("inbox/options/", saved_views.inbox_options, name="inbox_options"),
+    path("inbox/views/", saved_views.save_view, name="save_view"),
+    path("inbox/views/<int:pk>/delete/", saved_views.delete_view, name="delete_view"),
     path("next/", inbox.next_request, name="next"),
     path("requests/<uuid:pk>/", requests.show_request, name="request"),
     path("requests/<uuid:pk>/decide/", requests.decide_request, name="decide"),

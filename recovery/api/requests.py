@@ -40,7 +40,7 @@ class RequestFilters(Place):
     pipeline: Word = ""
     risk: Literal["low", "medium", "high", "critical"] | None = None
     tag: Word = ""
-    text: Word = Field("", description="A part of the title, of the message or of a tag.")
+    text: Word = Field("", description="Each word begins a word of title, message, tags or the description of the run.")
 
 
 class Act(Schema):

@@ -15,7 +15,7 @@ from recovery.backends import sql
 from recovery.backends.log import add_to_log, canonical, refers_to_artifact
 from recovery.backends.rows import MAX_INDEXED_BYTES, Row, check_texts, event_row, state_uuid
 from recovery.backends.tips import Tip, read_tip
-from recovery.models import Checkpoint, State, Tag
+from recovery.models import ApprovalRequest, Checkpoint, State, Tag
 from recovery.models.prepared import PreparedUpdate
 from rh_agents.core.errors import CorruptStateError, StaleWriterError
 from rh_agents.core.state_recovery import (
@@ -151,6 +151,8 @@ class Appender:
         awaiting_at = changes.updated_at if changes.status is StateStatus.AWAITING else None
         if metadata:
             known_by.write_tags(key, metadata.tags, awaiting_at)
+            if changes.base:
+                ApprovalRequest.objects.open().filter(state_id=key).renew_words()
         elif awaiting_at or tip.status == StateStatus.AWAITING:
             _TOUCH_TAGS.run(state=key, at=awaiting_at)
         sql.insert_rows(Checkpoint, ("state_id", *sql.CHECKPOINT_COLUMNS), [(key, *self._row(new, changes, text))])

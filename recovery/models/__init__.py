@@ -13,6 +13,7 @@ from recovery.models.approval import (
 from recovery.models.artifact import Artifact, ArtifactRef
 from recovery.models.audit import AuditEntry, AuditTail
 from recovery.models.checkpoint import Checkpoint, Event, StorageEntry
+from recovery.models.saved_view import SavedView
 from recovery.models.state import State, Tag
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "Resolution",
     "Resumption",
     "Risk",
+    "SavedView",
     "State",
     "StorageEntry",
     "Tag",

@@ -5,8 +5,8 @@ from typing import Any, Self
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import models
-from django.db.models import F, Q, Value
-from django.db.models.functions import Coalesce, Now
+from django.db.models import F, Q
+from django.db.models.functions import Now
 from pydantic import ValidationError as Invalid
 
 from recovery.models.approval import ApprovalRequest, Risk
@@ -21,18 +21,6 @@ class RequestDeciderQuerySet(models.QuerySet["RequestDecider"]):
         if user.is_superuser:
             return self.filter(named | ~Q(permission=""))
         return self.filter(named | Q(permission__in=user.get_all_permissions()))
-
-    def naming_somebody_for(self, user: Any) -> Self:
-        """Those that let somebody decide for whom `user` stands in, who did not start that run."""
-        givers = (
-            Delegation.objects.active()
-            .filter(taker=user, pipeline__in=("", models.OuterRef("request__pipeline")))
-            .exclude(giver=Coalesce(models.OuterRef("request__requested_by"), Value(0)))
-        )
-        return self.filter(
-            models.Exists(givers.filter(giver__username=models.OuterRef("username")))
-            | models.Exists(givers.filter(giver__groups__name=models.OuterRef("group")))
-        )
 
 
 class RequestDecider(PlainlyRefused):
@@ -54,6 +42,7 @@ class RequestDecider(PlainlyRefused):
     objects = RequestDeciderQuerySet.as_manager()
 
     class Meta:
+        indexes = [models.Index(fields=["group", "username", "permission", "request"], name="decider_named")]
         constraints = [
             models.CheckConstraint(
                 name="decider_is_one_thing",

@@ -7,14 +7,12 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
-from django.db.models import BooleanField, Exists, OuterRef, Q, QuerySet
-from django.db.models.expressions import RawSQL
+from django.db.models import BooleanField, Exists, F, Func, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from recovery.errors import InvalidInput, NotPermitted, NotStuck, RecoveryError
 from recovery.models import Resolution, Resumption, State
 from recovery.permissions import why_not_start
-from recovery.queries import COUNT_AT_MOST
 from recovery.services import audit
 from recovery.services.accept_version import asks_version
 from recovery.services.retry import newest_job, why_not_the_one
@@ -22,7 +20,7 @@ from recovery.services.retry import newest_job, why_not_the_one
 AT_ONCE_AT_MOST = 100
 
 # Written out as in the condition of the index `resumption_dead`: SQLite uses it for nothing that comes as a parameter.
-_IS_STUCK = RawSQL("recovery_resumption.status IN ('failed', 'blocked')", (), output_field=BooleanField())
+_IS_STUCK = Func(F("status"), template="%(expressions)s IN ('failed', 'blocked')", output_field=BooleanField())
 _UNUSED_OF_STATE = ("input", "output", "error", "custom_data", "generations", "resolution_text")
 _UNUSED_OF_REQUEST = ("question", "message", "args_schema", "response_schema", "policy")
 
@@ -51,11 +49,6 @@ def stuck_jobs() -> QuerySet[Resumption]:
     newer = Q(pk__gt=OuterRef("pk")) & ~Q(status=Resumption.Status.UNDONE)
     is_last = ~Exists(others.filter(newer | Q(status__in=Resumption.UNFINISHED)))
     return Resumption.objects.filter(_IS_STUCK, is_last, dismissed_at__isnull=True)
-
-
-def stuck_count() -> int:
-    """How many runs are stuck, counted up to one more than `COUNT_AT_MOST`."""
-    return stuck_jobs().order_by()[: COUNT_AT_MOST + 1].count()
 
 
 def page_of_stuck(

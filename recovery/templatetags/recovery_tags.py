@@ -1,6 +1,7 @@
 """The small marks of the pages: icons, badges, people, times, ids and addresses, each drawn in one way only."""
 
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from django import template
@@ -37,6 +38,8 @@ LONG_S = 90
 
 
 @register.simple_tag
+# A list of fifty rows has two hundred of them, and there are not many.
+@lru_cache(maxsize=200)
 def icon(name: str, extra_class: str = "") -> SafeString:
     return format_html(
         '<svg class="icon{}" aria-hidden="true"><use href="{}#{}"/></svg>',
@@ -126,6 +129,7 @@ def step_status(status: str, attempts: int = 1, has_waited: bool = False) -> Saf
 
 
 @register.simple_tag
+@lru_cache
 def risk(level: int) -> SafeString:
     name, word = RISKS[level]
     return format_html('<span class="risk risk-{}">{}{}</span>', name, icon(f"risk-{name}"), word)
@@ -284,7 +288,7 @@ def markdown(text: str) -> SafeString:
 
 # Which entry of the navigation a page belongs to, where that is not the page itself.
 _SECTIONS = {
-    "inbox": {"request", "decide", "progress", "undo", "act", "comment"},
+    "inbox": {"inbox_options", "request", "decide", "progress", "undo", "act", "comment"},
     "states": {"state", "compare", "artifact", "step", "storage_entry"},
     "pipelines": {"pipeline"},
 }

@@ -6,9 +6,11 @@ from django import template
 
 from recovery import queries
 from recovery.permissions import why_not_start
-from recovery.services.dead_letters import stuck_count
+from recovery.services.dead_letters import stuck_jobs
 
 register = template.Library()
+
+_COUNTS = "recovery.counts"
 
 
 def in_words(count: int) -> str:
@@ -19,21 +21,37 @@ def in_words(count: int) -> str:
 @register.simple_tag(takes_context=True)
 def waiting_for_viewer(context: template.Context) -> str:
     """The count in words, empty for none. A view that counted already says so as `waiting_count`."""
-    counted: Any = context.get("waiting_count")
-    if counted is None:
-        user = getattr(context.get("request"), "user", None)
-        counted = queries.waiting_count(user) if user is not None and user.is_authenticated else 0
-    return in_words(counted) if counted else ""
+    return _in_words(context, "waiting_count")
 
 
 @register.simple_tag(takes_context=True)
 def stuck_for_viewer(context: template.Context) -> str:
-    """How many runs are stuck, in words, empty for none. Nobody is counted for who could do nothing about it."""
+    """How many runs are stuck, in words, empty for none. Nobody is counted for who could do nothing about it. A view
+    that counted already says so as `stuck_count`."""
+    return _in_words(context, "stuck_count")
+
+
+def _in_words(context: template.Context, name: str) -> str:
+    counted: Any = context.get(name)
+    if counted is None:
+        counted = _counts_for(context).get(name, 0)
+    return in_words(counted) if counted else ""
+
+
+def _counts_for(context: template.Context) -> dict[str, int]:
+    """Both, counted once for a page and in one query."""
+    known: dict[str, int] | None = context.render_context.get(_COUNTS)
+    if known is not None:
+        return known
     user = getattr(context.get("request"), "user", None)
-    if user is None or not user.is_authenticated or why_not_start(user):
-        return ""
-    stuck = stuck_count()
-    return in_words(stuck) if stuck else ""
+    if user is None or not user.is_authenticated:
+        return {}
+    lists: list[Any] = [queries.waiting_parts(user)]
+    if not why_not_start(user):
+        lists.append([stuck_jobs()])
+    counts = dict(zip(("waiting_count", "stuck_count"), queries.counts_of(user, lists), strict=False))
+    context.render_context[_COUNTS] = counts
+    return counts
 
 
 @register.filter

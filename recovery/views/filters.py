@@ -1,7 +1,7 @@
 """The filters of the inbox: read from the address, never trusted, written back into it."""
 
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
@@ -13,6 +13,7 @@ from django.utils.dateparse import parse_datetime
 
 from recovery.models import ApprovalRequest, Risk
 from recovery.models.approval import ApprovalRequestQuerySet
+from recovery.models.words import words_of
 
 LONGEST_VALUE = 200
 
@@ -20,7 +21,18 @@ RISKS = {risk.label.lower(): risk for risk in reversed(Risk)}
 AGES = {"1h": ("1 h", timedelta(hours=1)), "1d": ("1 d", timedelta(days=1)), "1w": ("1 w", timedelta(weeks=1))}
 TABS = {"mine": "For me", "open": "All open", "decided": "Decided"}
 
-_FILTERS = ("text", "pipeline", "risk", "tag", "age")
+# Name of the filter, words for it, and what is due by then; overdue is due by now.
+DUES = {
+    "over": ("Overdue", timedelta(0)),
+    "1h": ("Due within 1 h", timedelta(hours=1)),
+    "1d": ("Due within 1 d", timedelta(days=1)),
+    "1w": ("Due within 1 w", timedelta(weeks=1)),
+    "none": ("Without a due date", None),
+}
+# Anything else is the name of somebody who holds it.
+HOLDERS = {"me": "Held by me", "nobody": "Held by nobody", "others": "Held by others"}
+
+_FILTERS = ("text", "pipeline", "risk", "tag", "age", "due", "held")
 _SEPARATOR = "~"
 
 
@@ -42,6 +54,8 @@ class InboxFilters:
     risk: str = ""
     tag: str = ""
     age: str = ""
+    due: str = ""
+    held: str = ""
     after: str = ""
     notices: tuple[str, ...] = field(default=(), compare=False)
 
@@ -59,7 +73,7 @@ class InboxFilters:
     def is_active(self) -> bool:
         return any(getattr(self, name) for name in _FILTERS)
 
-    def narrow(self, requests: ApprovalRequestQuerySet) -> ApprovalRequestQuerySet:
+    def narrow(self, requests: ApprovalRequestQuerySet, user: Any) -> ApprovalRequestQuerySet:
         if self.text:
             requests = requests.matching(self.text)
         if self.pipeline:
@@ -70,7 +84,26 @@ class InboxFilters:
             requests = requests.tagged(self.tag)
         if self.age:
             requests = requests.filter(opened_at__lte=timezone.now() - AGES[self.age][1])
-        return requests
+        if self.due:
+            requests = self._due(requests)
+        return self._held(requests, user) if self.held else requests
+
+    def _due(self, requests: ApprovalRequestQuerySet) -> ApprovalRequestQuerySet:
+        within = DUES[self.due][1]
+        if within is None:
+            return requests.filter(due_at__isnull=True)
+        return requests.filter(due_at__isnull=False, due_at__lte=timezone.now() + within)
+
+    def _held(self, requests: ApprovalRequestQuerySet, user: Any) -> ApprovalRequestQuerySet:
+        match self.held:
+            case "me":
+                return requests.filter(holder=user)
+            case "nobody":
+                return requests.filter(holder__isnull=True)
+            case "others":
+                return requests.filter(holder__isnull=False).exclude(holder=user)
+            case name:
+                return requests.filter(holder__isnull=False, holder__username=name)
 
     def query(self) -> dict[str, str]:
         """As it stands in the address, without the place in the list."""
@@ -98,8 +131,47 @@ class InboxFilters:
     def _chips(self) -> Iterator[Chip]:
         for name in _FILTERS:
             if value := getattr(self, name):
-                words = f"over {AGES[value][0]} old" if name == "age" else f"{name}: {value}"
-                yield Chip(words, self.url(**{name: ""}))
+                yield Chip(_in_words(name, value), self.url(**{name: ""}))
+
+
+def _in_words(name: str, value: str) -> str:
+    match name:
+        case "age":
+            return f"over {AGES[value][0]} old"
+        case "due":
+            return DUES[value][0].lower()
+        case "held":
+            return HOLDERS[value].lower() if value in HOLDERS else f"held by {value}"
+        case _:
+            return f"{name}: {value}"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A filter with a few fixed values: what its field offers, and which of it is chosen."""
+
+    name: str
+    label: str
+    values: Sequence[tuple[str, str, bool]]
+
+
+def choices_of(filters: InboxFilters, holders: Mapping[str, str] | None = None) -> list[Choice]:
+    """`holders`: the words for each person who holds something, by username."""
+    risks = {name: risk.label for name, risk in RISKS.items()}
+    ages = {name: f"Over {words} old" for name, (words, _) in AGES.items()}
+    dues = {name: words for name, (words, _) in DUES.items()}
+    chosen = {filters.held: f"Held by {filters.held}"} if filters.held not in ("", *HOLDERS) else {}
+    held = {**HOLDERS, **chosen, **(holders or {})}
+    return [
+        Choice("risk", "Risk", _offered("Any risk", risks, filters.risk)),
+        Choice("due", "Due", _offered("Any due date", dues, filters.due)),
+        Choice("age", "Age", _offered("Any age", ages, filters.age)),
+        Choice("held", "Held by", _offered("Held by anybody or not", held, filters.held)),
+    ]
+
+
+def _offered(empty: str, named: Mapping[str, str], chosen: str) -> list[tuple[str, str, bool]]:
+    return [(name, words, name == chosen) for name, words in {"": empty, **named}.items()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +225,9 @@ def _why_not(name: str, value: str) -> str:
         return f"The filter {name} holds a character that cannot be searched for; it was left out."
     if len(value) > LONGEST_VALUE:
         return f"The filter {name} is longer than {LONGEST_VALUE} characters; it was left out."
-    known = {"risk": tuple(RISKS), "age": tuple(AGES), "tab": tuple(TABS)}.get(name)
+    known = {"risk": tuple(RISKS), "age": tuple(AGES), "due": tuple(DUES), "tab": tuple(TABS)}.get(name)
+    if name == "text" and value and not words_of(value):
+        return f"There is no word in “{value}” to look for; it was left out."
     if value and known is not None and value not in known:
         return f"“{value}” is no {name}; there are: {', '.join(known)}. It was left out."
     return ""
@@ -168,21 +242,23 @@ def place_of(tab: str, row: ApprovalRequest) -> str:
     return _SEPARATOR.join((str(row.risk), _moment(row.due_order), _moment(row.opened_at), str(row.pk)))
 
 
-def place_after(filters: InboxFilters, requests: ApprovalRequestQuerySet) -> tuple[ApprovalRequestQuerySet, str]:
-    """`requests` in order and behind the place that the address names, and a notice if it names none."""
-    is_decided = filters.tab == "decided"
-    ordered = requests.newest_decided_first() if is_decided else requests.most_urgent_first()
+Parts = Sequence[ApprovalRequestQuerySet]
+
+
+def parts_after(filters: InboxFilters, parts: Parts) -> tuple[Parts, str]:
+    """`parts`, which are in no order yet, from the place on that the address names, and a notice if it names none."""
     if not filters.after:
-        return ordered, ""
+        return parts, ""
     try:
-        parts = filters.after.split(_SEPARATOR)
-        if is_decided:
-            when, pk = parts
-            return ordered.decided_before(moment_of(when), uuid.UUID(pk)), ""
-        risk, due, opened, pk = parts
-        return ordered.after(RISKS_BY_NUMBER[risk], moment_of(due), moment_of(opened), uuid.UUID(pk)), ""
+        place = filters.after.split(_SEPARATOR)
+        if filters.tab == "decided":
+            when, pk = place
+            return [part.decided_before(moment_of(when), uuid.UUID(pk)) for part in parts], ""
+        risk, due, opened, pk = place
+        behind = (RISKS_BY_NUMBER[risk], moment_of(due), moment_of(opened), uuid.UUID(pk))
+        return [later for part in parts for later in part.behind(*behind)], ""
     except (ValueError, KeyError):
-        return ordered, "That place in the list is unknown; it starts at the top."
+        return parts, "That place in the list is unknown; it starts at the top."
 
 
 RISKS_BY_NUMBER = {str(int(risk)): int(risk) for risk in Risk}

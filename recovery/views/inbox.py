@@ -1,6 +1,7 @@
 """The inbox: what waits for a person, most urgent first, and what was decided."""
 
 import uuid
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -8,6 +9,7 @@ from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -18,12 +20,14 @@ from recovery import pipelines, queries
 from recovery.models import ApprovalRequest
 from recovery.models.approval import ApprovalRequestQuerySet
 from recovery.permissions import why_not_start
+from recovery.services.dead_letters import stuck_jobs
+from recovery.services.short_of_people import Shortage
 from recovery.services.tally import tally
-from recovery.views.filters import AGES, RISKS, TABS, InboxFilters, Way, moment_of, place_after, place_of
+from recovery.views.filters import TABS, InboxFilters, Way, choices_of, moment_of, parts_after, place_of
 from recovery.views.pane import opened_of
 from recovery.views.parts import PageRequest, render_part, wants_part
 
-PAGE_SIZE = 30
+PAGE_SIZE = 50
 
 
 @login_required
@@ -31,19 +35,31 @@ PAGE_SIZE = 30
 def inbox(request: PageRequest) -> HttpResponse:
     """The list; to htmx its next rows."""
     filters = InboxFilters.of(request.GET)
-    requests, lost_place = place_after(filters, filters.narrow(_of_tab(request.user, filters.tab)))
-    found = queries.inbox_rows(requests, PAGE_SIZE + 1, decided=filters.tab == "decided")
+    parts = _parts_of(request.user, filters.tab)
+    narrowed, lost_place = parts_after(filters, [filters.narrow(part, request.user) for part in parts])
+    if filters.tab == "decided":
+        found = queries.rows_of(narrowed[0].newest_decided_first()[: PAGE_SIZE + 1])
+    else:
+        found = queries.rows_of(queries.first_of(narrowed, PAGE_SIZE + 1))
     rows, has_more = found[:PAGE_SIZE], len(found) > PAGE_SIZE
+    shortage = Shortage(rows, request.user)
     context: dict[str, Any] = {
         "filters": filters,
         "rows": rows,
         "votes": tally(rows),
+        "outcomes": queries.outcomes_of(rows) if filters.tab == "decided" and rows else {},
+        "may_select": filters.tab != "decided" and request.user.has_perm(queries.DECIDE),
         "more_url": filters.url(after=place_of(filters.tab, rows[-1])) if has_more else "",
     }
-    if not wants_part(request):
-        context |= _around(request.user, filters)
+    if wants_part(request):
+        people = queries.counts_of(request.user, [], shortage.sets)[1] if shortage.sets else ()
+    else:
+        mine = parts if filters.tab == "mine" else None
+        counts, people = _counts(request.user, mine, shortage.sets)
+        context |= _around(request.user, filters, counts)
         context["opened"], gone = opened_of(request, filters)
         context["notices"] = [*filters.notices, *(notice for notice in (lost_place, gone) if notice)]
+    context["short_of_people"] = shortage.found(people)
     return render_part(request, "recovery/inbox.html", "rows", context)
 
 
@@ -67,12 +83,14 @@ def inbox_news(request: PageRequest) -> HttpResponse:
 @login_required
 @require_safe
 def next_request(request: PageRequest) -> HttpResponse:
-    """On to the most urgent request that this person may decide, behind the one that they come from (`after`)."""
+    """On to the most urgent request that this person may decide, behind the one that they come from (`after`); with
+    `pane`, beside the list."""
     filters = InboxFilters.of(request.GET)
-    waiting = filters.narrow(ApprovalRequest.objects.decidable_by(request.user))
-    found = queries.next_of(waiting, _named(filters.after))
+    parts = ApprovalRequest.objects.decidable_parts(request.user)
+    found = queries.next_of([filters.narrow(part, request.user) for part in parts], _named(filters.after))
     if found is not None:
-        return redirect(Way(found.pk, filters).request_url)
+        beside = filters.url(request=str(found.pk))
+        return redirect(beside if "pane" in request.GET else Way(found.pk, filters).request_url)
     words = "Nothing else in this list waits for you." if filters.is_active else "Nothing else waits for you."
     messages.success(request, words)
     return redirect(filters.url())
@@ -85,65 +103,76 @@ def _named(text: str) -> ApprovalRequest | None:
         return None
 
 
-def _of_tab(user: Any, tab: str) -> ApprovalRequestQuerySet:
+def _parts_of(user: Any, tab: str) -> Sequence[ApprovalRequestQuerySet]:
+    """What a tab lists, in parts that have no request in common."""
     visible = ApprovalRequest.objects.visible_to(user)
-    if tab == "decided":
-        return visible.decided()
-    return visible.decidable_by(user) if tab == "mine" else visible.open()
+    if tab == "mine":
+        return visible.decidable_parts(user)
+    return [visible.decided() if tab == "decided" else visible.open()]
 
 
-def _around(user: Any, filters: InboxFilters) -> dict[str, Any]:
+def _counts(
+    user: Any, mine: Sequence[ApprovalRequestQuerySet] | None, more: Mapping[str, Any]
+) -> tuple[dict[str, int], Sequence[Any]]:
+    """What the tabs and the navigation count, whatever the filters say, and what `more` asks for."""
+    visible = ApprovalRequest.objects.visible_to(user)
+    waiting = [part.most_urgent_first() for part in mine] if mine else queries.waiting_parts(user)
+    lists: list[Sequence[QuerySet[Any]]] = [waiting, [visible.open().most_urgent_first()]]
+    if not why_not_start(user):
+        lists.append([stuck_jobs()])
+    counts, found = queries.counts_of(user, lists, more)
+    return dict(zip(("waiting_count", "open_count", "stuck_count"), counts, strict=False)), found
+
+
+def _around(user: Any, filters: InboxFilters, counts: dict[str, int]) -> dict[str, Any]:
     """What stands around the rows of the whole page."""
-    open_pipelines, tags = queries.filter_options()
-    registered = [one.name for one in pipelines.all_pipelines()]
-    news = _news(user, filters, timezone.now(), is_first=True)
-    counts = {"mine": news["waiting_count"], "open": news["open_count"]}
+    of_tab = {"mine": counts["waiting_count"], "open": counts["open_count"]}
     return {
-        **news,
+        **counts,
+        **_where_news_are(filters, timezone.now(), _seen(0, 0, counts)),
         "tabs": [
             {
                 "name": name,
                 "label": label,
                 "url": replace(filters, tab=name, after="").url(),
                 "is_current": name == filters.tab,
-                "count": counts.get(name),
+                "count": of_tab.get(name),
             }
             for name, label in TABS.items()
         ],
         "heading": TABS[filters.tab],
-        "pipeline_names": _choices(filters.pipeline, *open_pipelines, *registered),
-        "tag_names": _choices(filters.tag, *tags),
-        "risks": RISKS,
-        "ages": AGES,
+        "pipeline_names": sorted({filters.pipeline, *(one.name for one in pipelines.all_pipelines())} - {""}),
+        "tag_names": [filters.tag] if filters.tag else [],
+        "choices": choices_of(filters),
         "may_decide": user.has_perm(queries.DECIDE),
         "may_start": not why_not_start(user),
     }
 
 
-def _choices(*names: str) -> list[str]:
-    return sorted({name for name in names if name})
-
-
-def _news(user: Any, filters: InboxFilters, since: datetime, *, is_first: bool = False) -> dict[str, Any]:
+def _news(user: Any, filters: InboxFilters, since: datetime) -> dict[str, Any]:
     """The counts, what came to this list and went from it since then, and where to ask for more of that."""
-    came, went = (0, 0) if is_first else _came_and_went(user, filters, since)
-    waiting = queries.waiting_count(user)
-    open_count = queries.capped_count(ApprovalRequest.objects.visible_to(user).open())
-    seen = f"{came}.{went}.{waiting}.{open_count}"
+    came, went = _came_and_went(user, filters, since)
+    counts, _ = _counts(user, None, {})
+    where = _where_news_are(filters, since, _seen(came, went, counts))
+    return {**counts, **where, "came": came, "went": went}
+
+
+def _seen(came: int, went: int, counts: Mapping[str, int]) -> str:
+    return f"{came}.{went}.{counts['waiting_count']}.{counts['open_count']}"
+
+
+def _where_news_are(filters: InboxFilters, since: datetime, seen: str) -> dict[str, Any]:
     query = {**filters.query(), "since": since.isoformat(), "seen": seen}
-    return {
-        "waiting_count": waiting,
-        "open_count": open_count,
-        "came": came,
-        "went": went,
-        "seen": seen,
-        "news_url": f"{reverse('recovery:inbox_news')}?{urlencode(query)}",
-    }
+    return {"seen": seen, "news_url": f"{reverse('recovery:inbox_news')}?{urlencode(query)}"}
 
 
 def _came_and_went(user: Any, filters: InboxFilters, since: datetime) -> tuple[int, int]:
-    decided = filters.narrow(_of_tab(user, "decided")).filter(resolved_at__gt=since)
+    def narrowed(tab: str, **where: Any) -> list[ApprovalRequestQuerySet]:
+        return [filters.narrow(part, user).filter(**where) for part in _parts_of(user, tab)]
+
     if filters.tab == "decided":
-        return queries.capped_count(decided), 0
-    came = filters.narrow(_of_tab(user, filters.tab)).filter(opened_at__gt=since)
-    return queries.capped_count(came), queries.capped_count(decided.filter(opened_at__lte=since))
+        (came,) = queries.counts_of(user, [narrowed("decided", resolved_at__gt=since)])
+        return came, 0
+    gone = narrowed("decided", resolved_at__gt=since, opened_at__lte=since)
+    came, went = queries.counts_of(user, [narrowed(filters.tab, opened_at__gt=since), gone])
+    return came, went

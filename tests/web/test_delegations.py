@@ -35,7 +35,7 @@ def rows(page, heading):
 
 
 def test_it_is_in_the_menu_of_the_account(ada_at):
-    [menu] = read(ada_at.get("/")).all("div", class_="menu-panel")
+    [menu] = read(ada_at.get("/")).one("header", class_="topbar").all("div", class_="menu-panel")
     assert [link.attrs["href"] for link in menu.all("a", class_="menu-item") if link.text == "Delegations"] == [URL]
 
 

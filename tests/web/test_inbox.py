@@ -5,9 +5,11 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from django.contrib.auth.models import Group
 from django.utils import timezone
 
-from recovery.models import ApprovalRequest, Decision, Risk, State
+from recovery.models import ApprovalRequest, Decision, RequestDecider, Risk, State
+from recovery.services.undecidable import undecidable_requests
 from tests.recovery.conftest import only_request
 from tests.web.pages import read
 from tests.web.waiting import ask, settle
@@ -100,14 +102,22 @@ def test_text_of_runs_is_shown_as_text(ada, signed_in):
         ("tag=leg", []),
         ("age=1h", ["Sanctions match"]),
         ("age=1d", []),
-        ("risk=medium&text=s", ["Sanctions match", "100% sure"]),
+        ("risk=medium&text=s", ["100% sure", "Sanctions match"]),
         ("text=lind&risk=low", []),
+        ("due=over", ["100% sure"]),
+        ("due=1h", ["Refund to Lindqvist", "100% sure"]),
+        ("due=none", ["Sanctions match"]),
+        ("held=nobody", ["Refund to Lindqvist", "Sanctions match"]),
+        ("held=me", []),
+        ("held=others", ["100% sure"]),
+        ("held=grace", ["100% sure"]),
+        ("held=nobody-of-that-name", []),
     ],
 )
-def test_filters_narrow_the_list_and_stand_in_the_address(ada, signed_in, query, expected):
-    ask("Refund to Lindqvist", risk=Risk.HIGH)
+def test_filters_narrow_the_list_and_stand_in_the_address(ada, grace, signed_in, query, expected):
+    ask("Refund to Lindqvist", risk=Risk.HIGH, due=timezone.now() + timedelta(minutes=40))
     ask("Sanctions match", pipeline="kyc", tags=["legal"], age=timedelta(hours=3))
-    ask("100% sure")
+    ask("100% sure", due=timezone.now() - timedelta(minutes=40), holder=grace)
     assert titles(signed_in(ada).get(f"/?{query}")) == expected
 
 
@@ -123,16 +133,31 @@ def test_each_active_filter_is_a_chip_with_a_link_to_the_list_without_it(ada, si
     assert page.one("a", class_="btn-plain").attrs["href"] == "/?tab=open"
 
 
-def test_the_filter_form_shows_what_is_chosen_and_offers_what_there_is(ada, signed_in):
+def options_of(page, name):
+    return [option.text for option in page.one("select", name=name).all("option")]
+
+
+def test_the_filter_form_shows_what_is_chosen(ada, signed_in):
     ask("a", pipeline="refunds", tags=["eu"])
+    page = read(signed_in(ada).get("/?pipeline=elsewhere&tag=legal&text=%22x%22&held=grace&due=over"))
+    assert {"elsewhere", "test-refund"} < set(options_of(page, "pipeline"))
+    chosen = [option.text for option in page.all("option", selected="")]
+    assert chosen == ["elsewhere", "legal", "Any risk", "Overdue", "Any age", "Held by grace"]
+    assert page.one("input", name="text").attrs["value"] == '"x"'
+
+
+def test_what_open_requests_can_be_narrowed_to_comes_after_the_page(ada, grace, signed_in, htmx):
+    ask("a", pipeline="refunds", tags=["eu"], holder=grace)
     ask("b", pipeline="kyc", tags=["legal", "eu"])
     settle(ask("c", pipeline="gone", tags=["old"]), ada)
-    page = read(signed_in(ada).get("/?pipeline=elsewhere&tag=legal&text=%22x%22"))
-    pipelines = [option.text for option in page.one("select", name="pipeline").all("option")]
-    assert {"kyc", "refunds", "elsewhere", "test-refund"} < set(pipelines) and "gone" not in pipelines
-    assert [option.text for option in page.one("select", name="tag").all("option")] == ["Any tag", "eu", "legal"]
-    assert [option.text for option in page.all("option", selected="")] == ["elsewhere", "legal"]
-    assert page.one("input", name="text").attrs["value"] == '"x"'
+    client = signed_in(ada)
+    for page in (client.get("/inbox/options/?tag=rare", headers=htmx), client.get("/inbox/options/?tag=rare")):
+        shown = read(page)
+        assert {"kyc", "refunds", "test-refund"} < set(options_of(shown, "pipeline"))
+        assert "gone" not in options_of(shown, "pipeline")
+        assert options_of(shown, "tag") == ["Any tag", "eu", "legal", "rare"]
+        assert options_of(shown, "held")[-1] == "Held by grace"
+        assert shown.one("select", name="tag").one("option", selected="").text == "rare"
 
 
 @pytest.mark.parametrize(
@@ -141,6 +166,8 @@ def test_the_filter_form_shows_what_is_chosen_and_offers_what_there_is(ada, sign
         ("risk=purple", "“purple” is no risk; there are: critical, high, medium, low. It was left out."),
         ("age=soon", "“soon” is no age; there are: 1h, 1d, 1w. It was left out."),
         ("tab=theirs", "“theirs” is no tab; there are: mine, open, decided. It was left out."),
+        ("text=%27%25", "There is no word in “'%” to look for; it was left out."),
+        ("due=soon", "“soon” is no due; there are: over, 1h, 1d, 1w, none. It was left out."),
         ("text=%00", "The filter text holds a character that cannot be searched for; it was left out."),
         ("tag=" + "x" * 201, "The filter tag is longer than 200 characters; it was left out."),
         ("after=yesterday", LOST),
@@ -165,24 +192,24 @@ def test_a_value_that_means_nothing_is_left_out_and_said(ada, signed_in, query, 
 
 @pytest.mark.parametrize("tab", ["", "open", "decided"])
 def test_more_leads_through_every_row_once(ada, grace, signed_in, tab):
-    for number in range(65):
+    for number in range(105):
         # Many are alike in all but their id.
         request = ask(f"{number}", risk=number % 2, age=timedelta(minutes=number // 10))
         if tab == "decided":
             settle(request, grace, at=NOW - timedelta(minutes=number // 10))
     client, url, seen = signed_in(ada), f"/?tab={tab}" if tab else "/", []
-    for expected in (30, 30, 5):
+    for expected in (50, 50, 5):
         page = client.get(url)
         assert len(titles(page)) == expected
         seen += titles(page)
         more = [link for link in read(page).all("a", class_="btn") if link.text == "More"]
         url = more[0].attrs["href"] if more else ""
     assert url == ""
-    assert sorted(seen, key=int) == [str(number) for number in range(65)]
+    assert sorted(seen, key=int) == [str(number) for number in range(105)]
 
 
 def test_more_keeps_the_filters_and_brings_htmx_only_rows(ada, signed_in, htmx):
-    for number in range(31):
+    for number in range(51):
         ask(f"{number}", tags=["eu"])
     client = signed_in(ada)
     more = next(link for link in read(client.get("/?tag=eu&tab=open")).all("a") if link.text == "More")
@@ -264,6 +291,50 @@ def test_news_since_no_moment_leads_to_the_inbox(ada, signed_in, htmx, since):
     assert (answer.status_code, answer["Location"]) == (302, "/")
 
 
+# ---- Too few people ----
+
+
+def short(page):
+    """The titles of those that are marked."""
+    rows = read(page).all("li", class_="inbox-row")
+    return [row.one("a").text for row in rows if row.all("span", class_="inbox-row-short")]
+
+
+def test_requests_that_nobody_can_settle_are_marked_as_on_the_page_of_stuck_runs(ada, grace, make_user, signed_in):
+    legal = Group.objects.create(name="legal")
+    grace.groups.add(legal)
+    ask("for all")
+    ask("two of three", policy={"needed": 2})
+    ask("four of three", policy={"needed": 4})
+    ask("three of three, one of whom started it", policy={"needed": 3}, started_by=grace)
+    ask("one of legal", policy={"from_groups": {"legal": 1}}, open_to_all=False)
+    ask("two of legal", policy={"from_groups": {"legal": 2}}, open_to_all=False)
+    ask("one of legal, who started it", policy={"groups": ["legal"]}, open_to_all=False, started_by=grace)
+    ask("and they may", policy={"groups": ["legal"], "self_approval": True}, open_to_all=False, started_by=grace)
+    ApprovalRequest.objects.filter(title="and they may").update(self_approval=True)
+    ask("for nobody", policy={"users": ["nobody"]}, open_to_all=False)
+    handed_on = ask("for nobody, and handed on", policy={"users": ["nobody"]}, open_to_all=False)
+    RequestDecider.objects.create(request=handed_on, username="ada", why="delegated")
+    make_user("lin")
+    marked = {
+        "four of three",
+        "three of three, one of whom started it",
+        "two of legal",
+        "one of legal, who started it",
+        "for nobody",
+    }
+    assert set(short(signed_in(ada).get("/?tab=open"))) == marked
+    assert {one.request.title for one in undecidable_requests()} == marked
+
+
+def test_where_nobody_decides_requests_at_all_each_is_marked(make_user, signed_in):
+    vera = make_user("vera", decides=False)
+    ask("for all")
+    assert short(signed_in(vera).get("/?tab=open")) == ["for all"]
+    make_user("ada")
+    assert short(signed_in(vera).get("/?tab=open")) == []
+
+
 # ---- Empty places, next ----
 
 
@@ -290,7 +361,7 @@ def test_who_may_not_decide_is_told_so_and_shown_the_way(make_user, signed_in):
 
 
 def test_a_place_behind_which_nothing_is_left_says_so(ada, grace, signed_in):
-    for number in range(31):
+    for number in range(51):
         ask(f"{number}")
     client = signed_in(ada)
     more = next(link for link in read(client.get("/")).all("a") if link.text == "More").attrs["href"]
@@ -351,20 +422,24 @@ def test_next_with_nothing_left_leads_to_the_inbox_and_says_so(ada, signed_in):
 # ---- Cost ----
 
 
-@pytest.mark.parametrize("url", ["/", "/?tab=open&text=1&risk=medium&tag=eu&age=1h&pipeline=refunds", "/?tab=decided"])
+EVERY_FILTER = "text=1&risk=medium&tag=eu&age=1h&pipeline=refunds&due=1d&held=others"
+
+
+@pytest.mark.parametrize("query", ["", EVERY_FILTER])
+@pytest.mark.parametrize("tab", ["mine", "open", "decided"])
 @pytest.mark.parametrize("rows", [1, 30])
-def test_the_inbox_asks_the_database_eleven_times_whatever_it_lists(
-    ada, grace, signed_in, django_assert_max_num_queries, url, rows
+def test_the_inbox_asks_the_database_eight_times_whatever_it_lists(
+    ada, grace, signed_in, django_assert_max_num_queries, tab, query, rows
 ):
+    due = timezone.now() + timedelta(hours=3)
     for number in range(rows):
-        request = ask(f"{number} 1", tags=["eu", f"{number}"], age=timedelta(hours=2), started_by=grace)
-        ApprovalRequest.objects.filter(pk=request.pk).update(holder=grace)
-        if "decided" in url:
+        more = {"tags": ["eu", f"{number}"], "age": timedelta(hours=2), "started_by": grace, "holder": grace}
+        request = ask(f"{number} 1", due=due, policy={"needed": 2, "users": [f"{number % 7}"]}, **more)
+        if tab == "decided":
             settle(request, grace)
     client = signed_in(ada)
-    with django_assert_max_num_queries(11) as queries:
-        assert len(titles(client.get(url))) == rows
-    assert len(queries) == {"/?tab=decided": 11}.get(url, 10)
+    with django_assert_max_num_queries(8):
+        assert len(titles(client.get(f"/?tab={tab}&{query}"))) == rows
 
 
 @pytest.mark.parametrize("rows", [1, 30])
@@ -376,10 +451,20 @@ def test_votes_of_many_rows_cost_one_look_more(ada, grace, signed_in, django_ass
                 request=request, kind="approve", actor=person, digest="", created_at=request.opened_at
             )
     client = signed_in(ada)
-    with django_assert_num_queries(11):
+    with django_assert_num_queries(8):
         page = read(client.get("/"))
     assert {one.text for one in page.all("span", class_="inbox-row-votes")} == {"2 of 3 votes"}
     assert all(one.text.startswith("expires in") for one in page.all("span", class_="inbox-row-end"))
+
+
+@pytest.mark.parametrize("rows", [1, 30])
+def test_more_rows_ask_the_database_no_more(ada, signed_in, htmx, django_assert_max_num_queries, rows):
+    for number in range(50 + rows):
+        ask(f"{number}", policy={"needed": 2})
+    client = signed_in(ada)
+    more = next(link for link in read(client.get("/")).all("a") if link.text == "More").attrs["href"]
+    with django_assert_max_num_queries(8):
+        assert len(titles(client.get(more, headers=htmx))) == rows
 
 
 def test_dates_far_away_do_not_break_the_list(ada, signed_in):

@@ -13,7 +13,7 @@ def ask(title="Go on?", *, risk=Risk.MEDIUM, due=None, age=timedelta(minutes=5),
     """An open request, written down as the engine would, without running anything."""
     opened = timezone.now() - age
     state = State.objects.create(created_at=opened, updated_at=opened, pipeline=more.get("pipeline", "refunds"))
-    Tag.objects.bulk_create([Tag(state=state, tag=tag) for tag in tags])
+    Tag.objects.bulk_create([Tag(state=state, tag=tag, awaiting_at=opened) for tag in tags])
     request = ApprovalRequest.objects.create(
         state=state,
         checkpoint=1,
@@ -37,4 +37,5 @@ def settle(request, by, outcome="approve", at=None):
     Resolution.objects.create(request=request, decision=decision, outcome=outcome, answer=answer, created_at=at)
     request.outcome, request.resolved_at = outcome, at
     request.save()
+    Tag.objects.filter(state=request.state_id).update(awaiting_at=None)
     return request

@@ -1,0 +1,83 @@
+"""What a long list needs that Django's queries do not say: the first rows of several queries as one, rows compared as
+a whole, counts that stop, and names beside a row without a query of their own."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.db import connections, models
+from django.db.models import Func, Subquery, Value
+from django.db.models.expressions import Expression
+from django.db.models.lookups import GreaterThan, LessThan
+
+
+class EitherOf(Expression):
+    """The ids that one of `queries` gives, for `pk__in`. Each may be sliced, unlike those of a union: so each takes
+    its first rows from the index that has them in order, and only these few are put in order together."""
+
+    def __init__(self, *queries: models.QuerySet[Any]) -> None:
+        super().__init__(output_field=models.UUIDField())
+        self.parts: list[Any] = [Subquery(query.values("pk")) for query in queries]
+
+    def get_source_expressions(self) -> list[Any]:
+        return self.parts
+
+    def set_source_expressions(self, exprs: Sequence[Any]) -> None:
+        self.parts = list(exprs)
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+        parts, params = [], []
+        for number, part in enumerate(self.parts):
+            sql, given = compiler.compile(part)
+            parts.append(f"SELECT * FROM {sql} part{number}")  # noqa: S608  nothing given
+            params += given
+        return f"({' UNION ALL '.join(parts)})", params
+
+
+class CountOf(Subquery):
+    """How many rows a query gives. Slice it, and the database counts no further."""
+
+    template = "(SELECT COUNT(*) FROM (%(subquery)s) counted)"
+    output_field = models.IntegerField()
+
+
+class ListOf(Subquery):
+    """The values that a query of one column gives, as a list."""
+
+    output_field = models.JSONField()
+
+    def as_sql(self, compiler: Any, connection: Any, template: str | None = None, **extra: Any) -> tuple[str, Any]:
+        listed = "to_jsonb(ARRAY(%(subquery)s))"
+        if connection.vendor == "sqlite":
+            # By its place: the column may have any name.
+            listed = "(WITH listed(value) AS (%(subquery)s) SELECT json_group_array(value) FROM listed)"
+        return super().as_sql(compiler, connection, template or listed, **extra)  # type: ignore[call-arg]
+
+
+class _Row(Func):
+    template = "(%(expressions)s)"
+    output_field = models.BooleanField()
+
+
+def beyond(values: dict[str, Any], *, is_falling: bool = False) -> Any:
+    """A filter for what comes after the row with these values, in the order of these columns: as one comparison, which
+    an index of them answers, and not column by column."""
+    compare = LessThan if is_falling else GreaterThan
+    return compare(_Row(*values), _Row(*(Value(value) for value in values.values())))
+
+
+def different(rows: models.QuerySet[Any], column: str, at_most: int) -> list[Any]:
+    """The first different values of a column, in order. An index of it is asked for one after the other: a DISTINCT
+    would read every row."""
+    model, connection = rows.model, connections[rows.db]
+    quoted = connection.ops.quote_name
+    inner, params = rows.order_by().values(column).query.sql_with_params()
+    name = quoted(model._meta.get_field(column).column)
+    smallest = f"SELECT MIN(one.{name}) FROM ({inner}) one"  # noqa: S608  nothing given
+    statement = (
+        f"WITH RECURSIVE found(value) AS ({smallest} UNION ALL "  # noqa: S608
+        f"SELECT ({smallest} WHERE one.{name} > found.value) FROM found WHERE found.value IS NOT NULL) "
+        "SELECT value FROM found WHERE value IS NOT NULL LIMIT %s"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [*params, *params, at_most])
+        return [value for (value,) in cursor.fetchall()]

@@ -1,0 +1,94 @@
+"""Which requests of a list nobody can settle, asked for all of them at once: what a list of them has time for.
+
+`services.undecidable` looks at each by itself, and says why; here it is only who there is."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Q
+
+from recovery.models import ApprovalRequest, RequestDecider
+from recovery.models.lists import ListOf
+from recovery.permissions import DECIDE, holders_of, policy_of
+from recovery.services.policies import eligible
+from rh_agents.core.policy import Policy
+
+# So many different sets of people are looked up for one list. Requests under one policy share theirs.
+SETS_AT_MOST = 30
+
+Key = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Need:
+    """So many people of one set, of whom one does not count. `key` names the set."""
+
+    key: Key
+    people: Any
+    needed: int
+    without: int | None
+
+
+class Shortage:
+    """Ask the database for `sets`, then `found` says which of the requests are short of people."""
+
+    def __init__(self, requests: Sequence[ApprovalRequest], viewer: Any) -> None:
+        may_decide = viewer.is_active and viewer.has_perm(DECIDE)
+        self.needs = {
+            one.pk: _needs(one)
+            for one in requests
+            if one.resolved_at is None and not (may_decide and _is_enough(one, viewer))
+        }
+        by_key: dict[Key, Any] = {}
+        at_least: dict[Key, int] = {}
+        for need in (need for needs in self.needs.values() for need in needs):
+            by_key.setdefault(need.key, need.people)
+            at_least[need.key] = max(at_least.get(need.key, 0), need.needed + 1)
+        self.keys = list(by_key)[:SETS_AT_MOST]
+        self.sets = {
+            f"set{number}": ListOf(by_key[key].order_by().values("pk").distinct()[: at_least[key]])
+            for number, key in enumerate(self.keys)
+        }
+
+    def found(self, values: Sequence[Any]) -> set[Any]:
+        """`values` in the order of `sets`."""
+        people: Mapping[Key, set[int]] = {key: set(value or ()) for key, value in zip(self.keys, values, strict=True)}
+        return {
+            pk
+            for pk, needs in self.needs.items()
+            if any(need.key in people and len(people[need.key] - {need.without}) < need.needed for need in needs)
+        }
+
+
+def _is_enough(request: ApprovalRequest, viewer: Any) -> bool:
+    """Whether whoever looks is enough by themselves, as they mostly are."""
+    rules = request.policy
+    if not request.open_to_all or rules.get("from_groups") or rules.get("needed", 1) > 1:
+        return False
+    return request.self_approval or request.requested_by_id != viewer.pk
+
+
+def _needs(request: ApprovalRequest) -> list[_Need]:
+    policy = policy_of(request)
+    without = None if request.self_approval else request.requested_by_id
+    people, key = _people(request, policy)
+    needs = [_Need((*key, ""), people, policy.total_needed, without)]
+    for name, needed in policy.from_groups.items():
+        needs.append(_Need((*key, name), people.filter(groups__name=name), needed, without))
+    return needs
+
+
+def _people(request: ApprovalRequest, policy: Policy) -> tuple[Any, Key]:
+    named = {name: request.policy.get(name) for name in ("users", "groups", "permission", "from_groups")}
+    key: Key = ("" if policy.is_for_all else json.dumps(named, sort_keys=True),)
+    people = eligible(policy)
+    # Escalated or handed on: then others may decide it, too.
+    if not getattr(request, "is_wider", False):
+        return people, key
+    more = request.deciders.exclude(why=RequestDecider.Why.POLICY)
+    added = Q(username__in=more.exclude(username="").values("username"))
+    added |= Q(groups__name__in=more.exclude(group="").values("group"))
+    ids = Q(pk__in=people.values("pk")) | Q(pk__in=holders_of(DECIDE).filter(added).values("pk"))
+    return people.model._default_manager.filter(ids), (*key, request.pk)
