@@ -16,6 +16,7 @@ from recovery.views import (
     states,
     steps,
     stuck,
+    together,
 )
 
 app_name = "recovery"
@@ -27,6 +28,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("inbox/options/", saved_views.inbox_options, name="inbox_options"),
     path("inbox/views/", saved_views.save_view, name="save_view"),
     path("inbox/views/<int:pk>/delete/", saved_views.delete_view, name="delete_view"),
+    path("inbox/together/", together.decide_together, name="together"),
     path("next/", inbox.next_request, name="next"),
     path("requests/<uuid:pk>/", requests.show_request, name="request"),
     path("requests/<uuid:pk>/decide/", requests.decide_request, name="decide"),

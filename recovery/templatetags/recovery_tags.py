@@ -288,7 +288,18 @@ def markdown(text: str) -> SafeString:
 
 # Which entry of the navigation a page belongs to, where that is not the page itself.
 _SECTIONS = {
-    "inbox": {"inbox_options", "request", "decide", "progress", "undo", "act", "comment"},
+    "inbox": {
+        "inbox_options",
+        "save_view",
+        "delete_view",
+        "together",
+        "request",
+        "decide",
+        "progress",
+        "undo",
+        "act",
+        "comment",
+    },
     "states": {"state", "compare", "artifact", "step", "storage_entry"},
     "pipelines": {"pipeline"},
 }

@@ -166,7 +166,7 @@ def choices_of(filters: InboxFilters, holders: Mapping[str, str] | None = None) 
         Choice("risk", "Risk", _offered("Any risk", risks, filters.risk)),
         Choice("due", "Due", _offered("Any due date", dues, filters.due)),
         Choice("age", "Age", _offered("Any age", ages, filters.age)),
-        Choice("held", "Held by", _offered("Held by anybody or not", held, filters.held)),
+        Choice("held", "Held by", _offered("Held or not", held, filters.held)),
     ]
 
 

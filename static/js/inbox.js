@@ -112,7 +112,7 @@ function openNext(link) {
 }
 
 // What another script of this page asks for.
-window.inbox = { isWide, openId, openInPane, closePane, openNext, rowOf, neighbour };
+window.inbox = { isWide, openId, openInPane, closePane, openNext, rowOf, neighbour, toggle };
 
 document.addEventListener("click", (event) => {
   const link = event.target.closest("#inbox a[href]");
@@ -134,6 +134,53 @@ document.addEventListener("click", (event) => {
 
 pane.addEventListener("click", (event) => {
   if (event.target.closest("[data-retry]") && wanted) load(wanted.id, wanted.path);
+  if (event.target.closest("[data-close-pane]") && isWide.matches) {
+    event.preventDefault();
+    closePane();
+  }
+});
+
+// ---- Several at once ----
+
+const selection = document.getElementById("selection");
+
+function boxes() {
+  return [...document.querySelectorAll(".row-check input")].filter((box) => !box.closest(".is-done"));
+}
+
+function tellSelection() {
+  const all = boxes(), count = all.filter((box) => box.checked).length;
+  const words = document.getElementById("selected-count");
+  if (words) words.textContent = `${count} selected`;
+  const whole = document.getElementById("select-all");
+  if (!whole) return;
+  whole.checked = count > 0 && count === all.length;
+  whole.indeterminate = count > 0 && count < all.length;
+}
+
+/** Select a row, or take it out again. */
+function toggle(row) {
+  const box = row?.querySelector(".row-check input");
+  if (!box || box.closest(".is-done")) return;
+  box.checked = !box.checked;
+  tellSelection();
+  announce(`${document.getElementById("selected-count").textContent}.`);
+}
+
+document.addEventListener("change", ({ target }) => {
+  if (target.id === "select-all") for (const box of boxes()) box.checked = target.checked;
+  if (target.id === "select-all" || target.matches(".row-check input")) tellSelection();
+});
+selection?.addEventListener("reset", () => setTimeout(tellSelection));
+// Where there is room, what would happen is shown beside the list.
+selection?.addEventListener("submit", (event) => {
+  if (!isWide.matches) return;
+  event.preventDefault();
+  wanted = null;
+  if (openId()) history.pushState({ pane: null }, "", addressWith(null));
+  markOpen(null);
+  const values = { kind: event.submitter.value };
+  htmx.ajax("POST", selection.action, { source: selection, target: pane, swap: "innerHTML", values });
 });
 
 window.addEventListener("popstate", () => {
@@ -161,6 +208,13 @@ document.addEventListener("htmx:before:swap", (event) => {
 });
 
 document.addEventListener("htmx:after:swap", ({ detail }) => {
+  for (const one of pane.querySelectorAll("[data-decided]")) {
+    const row = rowOf(one.dataset.decided);
+    row?.classList.add("is-done");
+    const box = row?.querySelector(".row-check input");
+    if (box) box.checked = false;
+  }
+  tellSelection();
   const article = document.getElementById("request");
   if (!article || !pane.contains(article)) return;
   if (isForPane(detail.ctx)) {
@@ -173,6 +227,7 @@ document.addEventListener("htmx:after:swap", ({ detail }) => {
   // A decision that was made here is shown in its row, which stays where it is.
   const row = rowOf(openId());
   if (row && !row.classList.contains("is-decided")) row.classList.toggle("is-done", Boolean(article.querySelector("#progress")));
+  tellSelection();
 });
 
 document.addEventListener("htmx:after:request", ({ detail }) => {
@@ -190,4 +245,7 @@ document.addEventListener("htmx:error", ({ detail }) => {
   fill("pane-fault");
 });
 
+const whole = document.querySelector(".select-all");
+if (whole && selection?.querySelector(".row-check")) whole.hidden = false;
+tellSelection();
 markOpen(openId());
