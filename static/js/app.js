@@ -106,3 +106,15 @@ document.addEventListener("htmx:after:request", (event) => {
 window.addEventListener("pageshow", (event) => {
   if (event.persisted && document.querySelector("[data-reload-on-return]")) location.reload();
 });
+
+// Offline is noticed by the browser before anything fails; back again, the page looks for news by itself.
+function tellConnection() {
+  const notice = document.getElementById("offline");
+  if (!notice || notice.hidden === navigator.onLine) return;
+  notice.hidden = navigator.onLine;
+  announce(navigator.onLine ? "You are online again." : "You are offline. What you decide now does not arrive.");
+  if (navigator.onLine) htmx.trigger(document.getElementById("news") ?? document.body, "every", {}, false);
+}
+window.addEventListener("offline", tellConnection);
+window.addEventListener("online", tellConnection);
+tellConnection();

@@ -89,6 +89,11 @@ function closePane({ push = true } = {}) {
   row?.focus();
 }
 
+/** Whether anything stands in the pane: a request, or what is asked before several are decided. */
+function canClose() {
+  return Boolean(openId() || pane.querySelector("#together"));
+}
+
 /** The row after this one, or before it, that can still be opened. */
 function neighbour(row, step = 1) {
   const rows = [...document.querySelectorAll(".inbox-row")];
@@ -112,7 +117,7 @@ function openNext(link) {
 }
 
 // What another script of this page asks for.
-window.inbox = { isWide, openId, openInPane, closePane, openNext, rowOf, neighbour, toggle };
+window.inbox = { isWide, openId, openInPane, closePane, openNext, rowOf, neighbour, toggle, canClose };
 
 document.addEventListener("click", (event) => {
   const link = event.target.closest("#inbox a[href]");
