@@ -2,8 +2,7 @@
 
 `services.undecidable` looks at each by itself, and says why; here it is only who there is."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +12,6 @@ from recovery.models import ApprovalRequest, RequestDecider
 from recovery.models.lists import ListOf
 from recovery.permissions import DECIDE, holders_of, policy_of
 from recovery.services.policies import eligible
-from rh_agents.core.policy import Policy
 
 # So many different sets of people are looked up for one list. Requests under one policy share theirs.
 SETS_AT_MOST = 30
@@ -23,10 +21,11 @@ Key = tuple[Any, ...]
 
 @dataclass(frozen=True, slots=True)
 class _Need:
-    """So many people of one set, of whom one does not count. `key` names the set."""
+    """So many people of one set, of whom one does not count. `key` names the set, and `request` says who is in it."""
 
     key: Key
-    people: Any
+    request: ApprovalRequest
+    group: str
     needed: int
     without: int | None
 
@@ -37,18 +36,18 @@ class Shortage:
     def __init__(self, requests: Sequence[ApprovalRequest], viewer: Any) -> None:
         may_decide = viewer.is_active and viewer.has_perm(DECIDE)
         self.needs = {
-            one.pk: _needs(one)
+            one.pk: list(_needs(one))
             for one in requests
             if one.resolved_at is None and not (may_decide and _is_enough(one, viewer))
         }
-        by_key: dict[Key, Any] = {}
+        by_key: dict[Key, _Need] = {}
         at_least: dict[Key, int] = {}
         for need in (need for needs in self.needs.values() for need in needs):
-            by_key.setdefault(need.key, need.people)
+            by_key.setdefault(need.key, need)
             at_least[need.key] = max(at_least.get(need.key, 0), need.needed + 1)
         self.keys = list(by_key)[:SETS_AT_MOST]
         self.sets = {
-            f"set{number}": ListOf(by_key[key].order_by().values("pk").distinct()[: at_least[key]])
+            f"set{number}": ListOf(_people(by_key[key]).order_by().values("pk").distinct()[: at_least[key]])
             for number, key in enumerate(self.keys)
         }
 
@@ -70,25 +69,27 @@ def _is_enough(request: ApprovalRequest, viewer: Any) -> bool:
     return request.self_approval or request.requested_by_id != viewer.pk
 
 
-def _needs(request: ApprovalRequest) -> list[_Need]:
-    policy = policy_of(request)
-    without = None if request.self_approval else request.requested_by_id
-    people, key = _people(request, policy)
-    needs = [_Need((*key, ""), people, policy.total_needed, without)]
-    for name, needed in policy.from_groups.items():
-        needs.append(_Need((*key, name), people.filter(groups__name=name), needed, without))
-    return needs
-
-
-def _people(request: ApprovalRequest, policy: Policy) -> tuple[Any, Key]:
-    named = {name: request.policy.get(name) for name in ("users", "groups", "permission", "from_groups")}
-    key: Key = ("" if policy.is_for_all else json.dumps(named, sort_keys=True),)
-    people = eligible(policy)
+def _needs(request: ApprovalRequest) -> Iterator[_Need]:
+    # As its policy was kept: reading it anew as one takes longer than all the rest of a row.
+    rules = request.policy
+    by_group = rules.get("from_groups") or {}
+    key: Key = (*(str(rules.get(name) or "") for name in ("users", "groups", "permission", "from_groups")),)
     # Escalated or handed on: then others may decide it, too.
-    if not getattr(request, "is_wider", False):
-        return people, key
-    more = request.deciders.exclude(why=RequestDecider.Why.POLICY)
-    added = Q(username__in=more.exclude(username="").values("username"))
-    added |= Q(groups__name__in=more.exclude(group="").values("group"))
-    ids = Q(pk__in=people.values("pk")) | Q(pk__in=holders_of(DECIDE).filter(added).values("pk"))
-    return people.model._default_manager.filter(ids), (*key, request.pk)
+    key = (*key, request.pk) if getattr(request, "is_wider", False) else key
+    without = None if request.self_approval else request.requested_by_id
+    needed = max(rules.get("needed", 1), sum(by_group.values()))
+    yield _Need((*key, ""), request, "", needed, without)
+    for name, number in by_group.items():
+        yield _Need((*key, name), request, name, number, without)
+
+
+def _people(need: _Need) -> Any:
+    request = need.request
+    people = eligible(policy_of(request))
+    if getattr(request, "is_wider", False):
+        more = request.deciders.exclude(why=RequestDecider.Why.POLICY)
+        added = Q(username__in=more.exclude(username="").values("username"))
+        added |= Q(groups__name__in=more.exclude(group="").values("group"))
+        ids = Q(pk__in=people.values("pk")) | Q(pk__in=holders_of(DECIDE).filter(added).values("pk"))
+        people = people.model._default_manager.filter(ids)
+    return people.filter(groups__name=need.group) if need.group else people
