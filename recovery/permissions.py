@@ -13,6 +13,8 @@ from recovery.models.prepared import Prepared
 from rh_agents.core.policy import Policy
 
 DECIDE = "recovery.decide_approvalrequest"
+# Whom a refusal names; a policy may name thousands.
+NAMED_AT_MOST = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ def say_of(user: Any, request: ApprovalRequest) -> Say:
         return Say("You are not among those who decide requests.")
     if request.requested_by_id == user.pk and not request.self_approval:
         return Say("You started this run, and the requester may not decide.")
-    if request.open_to_all or request.deciders.naming(user).exists():
+    if request.open_to_all or _is_named(user, request):
         return Say()
     for delegation in Delegation.objects.active().for_pipeline(request.pipeline).filter(taker=user):
         giver = delegation.giver
@@ -64,8 +66,15 @@ def say_of(user: Any, request: ApprovalRequest) -> Say:
         may_decide = giver.is_active and not is_requester and giver.has_perm(DECIDE)
         if may_decide and request.deciders.naming(giver).exists():
             return Say(on_behalf_of=giver)
-    who = ", ".join(str(one) for one in request.deciders.all()) or "nobody"
-    return Say(f"The policy leaves this to {who}.")
+    names = [str(one) for one in request.deciders.order_by("pk")[: NAMED_AT_MOST + 1]]
+    who = ", ".join(names[:NAMED_AT_MOST]) or "nobody"
+    return Say(f"The policy leaves this to {who}{' and others' if len(names) > NAMED_AT_MOST else ''}.")
+
+
+def _is_named(user: Any, request: ApprovalRequest) -> bool:
+    # A page that was read for this person came with the answer.
+    known: dict[Any, bool] = getattr(request, "named", {})
+    return known[user.pk] if user.pk in known else request.deciders.naming(user).exists()
 
 
 def policy_of(request: ApprovalRequest) -> Policy:

@@ -163,71 +163,6 @@ def open_titles(state_ids: Iterable[Any]) -> dict[Any, str]:
 # ---- One request ----
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """One thing to show beside a question. `artifact`: it is one, or a step's result that is kept as one. `event`: it
-    is a step. Neither: nothing of that name is there. `media_type` is the one that the run gave."""
-
-    name: str
-    artifact: Artifact | None = None
-    media_type: str = ""
-    event: Event | None = None
-    artifact_id: str = ""
-
-
-def evidence_of(request: ApprovalRequest, names: Sequence[str]) -> list[Evidence]:
-    """What `names` stood for when the question was asked: artifact keys, or addresses of steps."""
-    names = list(dict.fromkeys(names))
-    if not names:
-        return []
-    artifacts = _artifacts_when_asked(request)
-    if missing := [name for name in names if name not in artifacts]:
-        artifacts |= _artifacts_now(request, missing)
-    addresses = [name for name in names if name not in artifacts]
-    events = _events_when_asked(request, addresses) if addresses else {}
-    ids = {key: artifacts[key][0] for key in names if key in artifacts}
-    ids |= {address: event.result_artifact for address, event in events.items() if event.result_artifact}
-    rows = Artifact.objects.in_bulk(set(ids.values())) if ids else {}
-    return [
-        Evidence(
-            name=name,
-            artifact=rows.get(ids.get(name, "")),
-            media_type=artifacts.get(name, ("", ""))[1],
-            event=events.get(name),
-            artifact_id=ids.get(name, ""),
-        )
-        for name in names
-    ]
-
-
-def _artifacts_when_asked(request: ApprovalRequest) -> dict[str, tuple[str, str]]:
-    """Key to (artifact id, media type), as the record of the question keeps them: later steps may write anew."""
-    asked = (
-        Event.objects.filter(
-            state_id=request.state_id,
-            address=request.address,
-            generation=request.generation,
-            status=ExecutionStatus.AWAITING.value,
-        )
-        .order_by("-added_in")
-        .values_list("wrote", flat=True)
-        .first()
-    )
-    # Each is [sequence number, artifact id, media type, size], the last two where they are known.
-    writes = json.loads(asked).get("artifacts", {}) if asked else {}
-    return {key: (write[1], write[2] if len(write) > 2 else "") for key, write in writes.items() if write[1]}
-
-
-def _artifacts_now(request: ApprovalRequest, keys: Sequence[str]) -> dict[str, tuple[str, str]]:
-    refs = ArtifactRef.objects.current().filter(state_id=request.state_id, key__in=keys)
-    return {key: (artifact, media) for key, artifact, media in refs.values_list("key", "artifact_id", "media_type")}
-
-
-def _events_when_asked(request: ApprovalRequest, addresses: Sequence[str]) -> dict[str, Event]:
-    events = Event.objects.at_checkpoint(request.checkpoint).filter(state_id=request.state_id, address__in=addresses)
-    return {event.address: event for event in events.defer("traceback", "wrote").order_by("attempt")}
-
-
 def decisions_of(request: ApprovalRequest, *, with_comments: bool = False) -> list[Decision]:
     """What people did, but for what they only said: in the order it came, refused acts too, each with its people and
     what it settled; of very many refused ones the newest."""
@@ -236,12 +171,6 @@ def decisions_of(request: ApprovalRequest, *, with_comments: bool = False) -> li
     # Accepted ones sort first: their `refusal` is empty.
     kept = decisions.defer("resolution__answer").order_by("refusal", "-created_at", "-pk")[:DECISIONS_AT_MOST]
     return sorted(kept, key=lambda decision: (decision.created_at, decision.pk))
-
-
-def comments_of(request: ApprovalRequest) -> list[Decision]:
-    """What people said about it, in the order they said it; of very many the newest."""
-    said = request.decisions.filter(kind="comment", refusal="").select_related("actor")
-    return list(said.order_by("-pk")[:DECISIONS_AT_MOST])[::-1]
 
 
 def group_of(request: ApprovalRequest) -> list[ApprovalRequest]:

@@ -168,6 +168,10 @@ class ApprovalRequest(PlainlyRefused):
     resolved_at = models.DateTimeField(null=True, blank=True)
     words = WordsField(default="", editable=False)
 
+    # What a page brings along: the tags of the run, and whether the deciders name whoever looks, by their key.
+    tags: list[str]
+    named: dict[Any, bool]
+
     objects = ApprovalRequestQuerySet.as_manager()
 
     class Meta:

@@ -166,7 +166,7 @@ def why_stuck(request: ApprovalRequest) -> str:
     policy = policy_of(request)
     without = None if policy.self_approval else request.requested_by_id
     people = eligible(policy)
-    if request.escalated_at is not None or request.deciders.exclude(why=RequestDecider.Why.POLICY).exists():
+    if not request.open_to_all:
         more = request.deciders.exclude(why=RequestDecider.Why.POLICY)
         people = people | holders_of(DECIDE).filter(
             Q(username__in=more.values("username")) | Q(groups__name__in=more.values("group"))

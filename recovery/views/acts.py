@@ -12,6 +12,7 @@ from django.views.decorators.http import require_http_methods
 
 from recovery.errors import InvalidInput, NotUndoable, Refused
 from recovery.models import ApprovalRequest, State
+from recovery.request_reads import said_about
 from recovery.services.actors import Actor
 from recovery.services.decide import decide
 from recovery.services.undo import undo
@@ -105,13 +106,15 @@ def comment_on_request(request: PageRequest, pk: uuid.UUID) -> HttpResponse:
     status = 422 if errors else 200
     if wants_part(request):
         approval = visible_request(request, pk)
-        discussion = Discussion.of(approval, text if errors else "", errors)
+        said = said_about(approval, with_acts=False)
+        discussion = Discussion.of(said, text if errors else "", errors)
         context = {"approval": approval, "discussion": discussion, "is_commented": True}
         return part(request, pk, "discussion", context, status=status)
     if not errors:
         return redirect(f"{way.request_url}#discussion")
     asked = asked_of(request, pk)
-    return whole_page(request, asked, discussion=Discussion.of(asked.request, text, errors), status=status)
+    discussion = Discussion.of(said_about(asked.request, with_acts=False), text, errors)
+    return whole_page(request, asked, discussion=discussion, status=status)
 
 
 def _acted(request: PageRequest, pk: uuid.UUID, *, told: str = "", wrong: str = "", status: int = 200) -> HttpResponse:

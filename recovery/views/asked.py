@@ -1,5 +1,6 @@
 """What a request asks: typed where this process knows the types, as plain values where it does not."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Self
@@ -30,18 +31,22 @@ class Asked:
     question: Question | None
     unreadable: str = ""
     plain: dict[str, Any] = field(default_factory=dict)
+    # Proposals that were read already: a large one takes its time.
+    _read: dict[int, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, request: ApprovalRequest) -> Self:
-        versions = {version.number: version for version in request.versions.select_related("by").order_by("number")}
+    def of(cls, found: Sequence[ProposalVersion]) -> Self:
+        """`found` are the versions of its proposal, in order and with the request."""
+        request = found[0].request
+        versions = {version.number: version for version in found}
         try:
-            question = question_of(request)
-            for version in versions.values():
-                proposal_of(version)
+            asked = cls(request, versions, question_of(request))
+            asked.proposal()
+            _ = asked.first_proposal
         except PipelineGone as error:
             plain = plain_of(_whole_text(request.question))
             return cls(request, versions, None, str(error), plain if isinstance(plain, dict) else {})
-        return cls(request, versions, question)
+        return asked
 
     @property
     def current(self) -> ProposalVersion:
@@ -50,7 +55,18 @@ class Asked:
     def proposal(self, number: int | None = None) -> Any:
         """The proposal of a version, of the current one unless `number` names another that there is."""
         version = self.versions.get(number or 0, self.current)
-        return plain_of(version.args) if self.unreadable else proposal_of(version)
+        if version.number not in self._read:
+            self._read[version.number] = plain_of(version.args) if self.unreadable else self._typed(version)
+        return self._read[version.number]
+
+    def _typed(self, version: ProposalVersion) -> Any:
+        try:
+            return proposal_of(version)
+        except PipelineGone:
+            # An old version that cannot be read is only compared with; the current one has to be.
+            if version.number in (min(self.versions), max(self.versions)):
+                raise
+            return plain_of(version.args)
 
     @property
     def first_proposal(self) -> Any:

@@ -1,16 +1,15 @@
 """What stands beside a question: artifacts and results of steps, each as far as it can be shown."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from recovery import queries
 from recovery.rendering import json_tree
 from recovery.rendering.preview import Preview
 from recovery.rendering.quantities import size as size_text
-from recovery.views.asked import Asked, plain_of
+from recovery.request_reads import Evidence
+from recovery.views.asked import plain_of
 from recovery.views.kept import preview_of
 from rh_agents.core.types import ExecutionStatus
-
-SHOWN_AT_MOST = 40
 
 _ICONS = {"table": "table", "json": "braces", "download": "file", "broken": "file-warning"}
 
@@ -26,11 +25,11 @@ class Exhibit:
     is_step: bool = False
 
 
-def exhibits_of(asked: Asked) -> list[Exhibit]:
-    return [_exhibit(found) for found in queries.evidence_of(asked.request, asked.evidence[:SHOWN_AT_MOST])]
+def exhibits_of(evidence: Iterable[Evidence]) -> list[Exhibit]:
+    return [_exhibit(found) for found in evidence]
 
 
-def _exhibit(found: queries.Evidence) -> Exhibit:
+def _exhibit(found: Evidence) -> Exhibit:
     if found.artifact is not None:
         shown = preview_of(found.artifact, found.media_type)
         icon = "list-tree" if found.event else _ICONS.get(shown.kind, "file-text")
@@ -44,7 +43,7 @@ def _exhibit(found: queries.Evidence) -> Exhibit:
     return Exhibit(found.name, "circle-question-mark", unknown)
 
 
-def _of_step(found: queries.Evidence) -> Preview:
+def _of_step(found: Evidence) -> Preview:
     event = found.event
     if event is None or event.result is None:
         failed = event is not None and event.status == ExecutionStatus.FAILED.value

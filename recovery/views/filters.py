@@ -190,6 +190,15 @@ class Way:
         return self._url("recovery:request", self.pk)
 
     @property
+    def more(self) -> str:
+        """What goes between `request_url` and something to add to it."""
+        return "&" if "?" in self.request_url else "?"
+
+    @property
+    def hand_on_url(self) -> str:
+        return f"{self.request_url}{self.more}hand-on="
+
+    @property
     def decide_url(self) -> str:
         return self._url("recovery:decide", self.pk)
 

@@ -1,6 +1,6 @@
 """A policy in words: who decides, and what else it says."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from django.utils import timezone
@@ -10,6 +10,9 @@ from recovery.services.questions import is_ours
 from recovery.services.settle import undo_window_s
 from recovery.views.asked import Asked
 from rh_agents.core.policy import Policy
+
+# A policy may name thousands.
+NAMES_AT_MOST = 8
 
 _COUNTS = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _DOING = {
@@ -35,10 +38,18 @@ def deciders_in_words(policy: Policy) -> str:
     """Whom the policy lets decide, beside those of `from_groups`."""
     if policy.is_for_all:
         return "those who decide requests"
-    names = [*sorted(policy.users), *sorted({*policy.groups, *policy.from_groups})]
+    # Groups first: they say more with less, where a policy names very many.
+    names = [*sorted({*policy.groups, *policy.from_groups}), *some_of(policy.users)]
     if policy.permission:
         names.append(f"whoever may {policy.permission}")
     return ", ".join(names)
+
+
+def some_of(names: Collection[str]) -> list[str]:
+    """The first names in order, and of very many how many more there are."""
+    shown = sorted(names)
+    more = len(shown) - NAMES_AT_MOST
+    return shown if more <= 1 else [*shown[:NAMES_AT_MOST], f"{more:,} others"]
 
 
 def policy_words(asked: Asked, policy: Policy) -> str:
@@ -57,10 +68,10 @@ def policy_words(asked: Asked, policy: Policy) -> str:
     if request.expires_at is not None:
         sentences.append(f"If nobody decides by {_clock(request.expires_at)}, {EXPIRED[request.on_expire]}.")
     if request.escalate_at is not None:
-        names = all_of(sorted(policy.escalate_to))
+        names = all_of(some_of(policy.escalate_to))
         sentences.append(f"From {_clock(request.escalate_at)} on {names} may decide, too.")
     elif request.escalated_at is not None:
-        sentences.append(f"It is escalated: {all_of(sorted(policy.escalate_to))} may decide, too.")
+        sentences.append(f"It is escalated: {all_of(some_of(policy.escalate_to))} may decide, too.")
     if is_ours(request.state) and (window_s := undo_window_s(request)):
         sentences.append(f"A decision can be undone for {quantities.span(window_s)}.")
     return " ".join([*sentences, "Every attempt is kept."])

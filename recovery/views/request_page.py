@@ -8,23 +8,24 @@ from typing import Any
 from django.urls import reverse
 from django.utils import timezone
 
-from recovery import queries
 from recovery.models import ApprovalRequest, Decision
 from recovery.permissions import Say, policy_of
 from recovery.rendering import json_tree, quantities
 from recovery.rendering.call import call_lines
+from recovery.request_reads import done_before, said_about
 from recovery.services.deciders import deciders_of, takers_of
 from recovery.views.asked import Asked, plain_of
 from recovery.views.discussion import Discussion
 from recovery.views.entered import COMMENT_FIELDS, Entered
 from recovery.views.evidence import exhibits_of
 from recovery.views.outcome import group_of, instructions_of, outcome_of, settling
-from recovery.views.policy_words import all_of
+from recovery.views.policy_words import all_of, some_of
 from recovery.views.refusals import Refusal
 from recovery.views.version_question import VersionQuestion
 from recovery.views.voting import ballot_of
 
 DECIDERS_AT_MOST = 5
+EVIDENCE_AT_MOST = 40
 TAKERS_AT_MOST = 200
 
 _BUTTONS = {"approve": ("Approve", "check"), "edit": ("Approve", "check"), "respond": ("Send answer", "send")}
@@ -52,45 +53,58 @@ class Handing:
 
     is_holder: bool
     held_for: str
-    takers: Sequence[Any]
+    takers: Sequence[Any] | None
     escalate_to: str
     key: str = field(default_factory=lambda: str(uuid.uuid4()))
 
 
 def page_of(
-    asked: Asked, viewer: Any, entered: Entered | None = None, refusal: Refusal | None = None
+    asked: Asked,
+    viewer: Any,
+    entered: Entered | None = None,
+    refusal: Refusal | None = None,
+    *,
+    with_takers: bool = False,
 ) -> dict[str, Any]:
-    """The context of recovery/request.html."""
+    """The context of recovery/request.html. `with_takers`: the people whom it can be handed to come along."""
     approval = asked.request
-    decisions = queries.decisions_of(approval)
+    said = said_about(approval)
+    done = done_before(approval, asked.evidence[:EVIDENCE_AT_MOST])
     context: dict[str, Any] = {
         "approval": approval,
         "asked": asked,
-        "tags": approval.state.tags.all(),
+        "tags": approval.tags,
         "refusal": refusal,
-        "exhibits": exhibits_of(asked),
+        "exhibits": exhibits_of(done.evidence),
+        "steps": done.steps,
         "compare_url": _compare_url(asked),
         "group": group_of(approval),
         "instructions": instructions_of(approval.state),
-        "discussion": Discussion.of(approval),
+        "discussion": Discussion.of(said),
         "custom_data": _custom_data(approval),
         "plain_question": json_tree.tree(asked.plain) if asked.unreadable and asked.plain else None,
     }
     if approval.is_open:
-        return context | _open(asked, viewer, decisions, entered, refusal)
-    return context | _decided(asked, viewer, decisions)
+        return context | _open(asked, viewer, said.acts, entered, refusal, with_takers=with_takers)
+    return context | _decided(asked, viewer, said.acts)
 
 
 def progress_part_of(approval: ApprovalRequest, viewer: Any) -> dict[str, Any] | None:
     """What changes on the page while the run goes on; `None` for a request that is open."""
-    decision = settling(queries.decisions_of(approval))
+    decision = settling(said_about(approval).acts)
     if approval.is_open or decision is None:
         return None
     return outcome_of(approval, viewer, decision, with_step=True)
 
 
 def _open(
-    asked: Asked, viewer: Any, decisions: list[Decision], entered: Entered | None, refusal: Refusal | None
+    asked: Asked,
+    viewer: Any,
+    decisions: list[Decision],
+    entered: Entered | None,
+    refusal: Refusal | None,
+    *,
+    with_takers: bool,
 ) -> dict[str, Any]:
     say, blocked = asked.say_of(viewer), asked.why_blocked()
     may_decide = not say.why_not and not blocked and not (refusal and refusal.current)
@@ -108,19 +122,25 @@ def _open(
         "rejection": asked.choice("reject") if "reject" in asked.kinds else None,
         "reject_needs_words": "reject" in asked.comment_required,
         "may_reject": may_decide and "reject" in asked.kinds,
-        "handing": _handing(asked.request, viewer) if may_decide else None,
+        "handing": _handing(asked.request, viewer, with_takers=with_takers) if may_decide else None,
         "call": entered.call() if asked.has_proposal else [],
     }
 
 
-def _handing(approval: ApprovalRequest, viewer: Any) -> Handing:
+def handing_of(asked: Asked, viewer: Any) -> Handing | None:
+    """With the people whom it can be handed to; `None` to those who may not decide it."""
+    may_decide = asked.request.is_open and not asked.say_of(viewer).why_not and not asked.why_blocked()
+    return _handing(asked.request, viewer, with_takers=True) if may_decide else None
+
+
+def _handing(approval: ApprovalRequest, viewer: Any, *, with_takers: bool) -> Handing:
     held_s = (timezone.now() - (approval.held_since or approval.opened_at)).total_seconds()
     escalate_to = policy_of(approval).escalate_to if approval.escalated_at is None else ()
     return Handing(
         is_holder=approval.holder_id == viewer.pk,
         held_for=quantities.span(held_s) if approval.holder_id is not None else "",
-        takers=list(takers_of(approval, viewer)[:TAKERS_AT_MOST]),
-        escalate_to=all_of(sorted(escalate_to)),
+        takers=list(takers_of(approval, viewer)[:TAKERS_AT_MOST]) if with_takers else None,
+        escalate_to=all_of(some_of(escalate_to)),
     )
 
 

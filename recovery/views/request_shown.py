@@ -3,10 +3,11 @@
 import uuid
 from typing import Any
 
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404
 
 from recovery.models import ApprovalRequest
+from recovery.request_reads import versions_with_request
 from recovery.views.asked import Asked
 from recovery.views.entered import Entered
 from recovery.views.filters import InboxFilters, Way
@@ -23,7 +24,10 @@ def visible_request(request: PageRequest, pk: uuid.UUID) -> ApprovalRequest:
 
 
 def asked_of(request: PageRequest, pk: uuid.UUID) -> Asked:
-    return Asked.of(visible_request(request, pk))
+    found = versions_with_request(pk, request.user)
+    if not found:
+        raise Http404("there is no such request")
+    return Asked.of(found)
 
 
 def way_of(request: PageRequest, pk: uuid.UUID) -> Way:
@@ -37,9 +41,10 @@ def whole_page(
     *,
     refusal: Refusal | None = None,
     status: int = 200,
+    with_takers: bool = False,
     **more: Any,
 ) -> HttpResponse:
-    context = page_of(asked, request.user, entered, refusal)
+    context = page_of(asked, request.user, entered, refusal, with_takers=with_takers)
     return part(request, asked.request.pk, "request", {**context, **more}, status=status)
 
 

@@ -12,11 +12,13 @@ from django.views.decorators.http import require_http_methods, require_safe
 from recovery.errors import AlreadyResolved, InvalidInput, NotAllowed, PipelineGone, Refused
 from recovery.models import ApprovalRequest, State
 from recovery.permissions import why_not_decide
+from recovery.request_reads import said_about
 from recovery.services.decide import decide
+from recovery.views.discussion import Discussion
 from recovery.views.entered import Entered
 from recovery.views.parts import PageRequest, wants_part
 from recovery.views.refusals import Refusal
-from recovery.views.request_page import progress_part_of
+from recovery.views.request_page import handing_of, progress_part_of
 from recovery.views.request_shown import (
     asked_of,
     form_again,
@@ -28,11 +30,31 @@ from recovery.views.request_shown import (
 )
 from recovery.views.voting import vote_in_words
 
+# A row's number has no more digits than this.
+LONGEST_PLACE = 19
+
 
 @login_required
 @require_safe
 def show_request(request: PageRequest, pk: uuid.UUID) -> HttpResponse:
-    return whole_page(request, asked_of(request, pk))
+    """The page; of its address `before` asks for earlier comments, `hand-on` for the people who could take it over."""
+    before = request.GET.get("before", "")
+    if before.isascii() and before.isdigit() and len(before) < LONGEST_PLACE:
+        return _earlier(request, pk, int(before))
+    asked = asked_of(request, pk)
+    if "hand-on" in request.GET and wants_part(request):
+        return part(request, pk, "handing", {"handing": handing_of(asked, request.user)})
+    return whole_page(request, asked, with_takers="hand-on" in request.GET)
+
+
+def _earlier(request: PageRequest, pk: uuid.UUID, before: int) -> HttpResponse:
+    if wants_part(request):
+        approval = visible_request(request, pk)
+        said = said_about(approval, before=before, with_acts=False)
+        return part(request, pk, "comments", {"approval": approval, "discussion": Discussion.of(said)})
+    asked = asked_of(request, pk)
+    discussion = Discussion.of(said_about(asked.request, before=before, with_acts=False), is_earlier=True)
+    return whole_page(request, asked, discussion=discussion)
 
 
 @login_required

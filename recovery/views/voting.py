@@ -6,10 +6,10 @@ from typing import Any
 
 from django.contrib.auth.models import Group
 
-from recovery import queries
 from recovery.models import ApprovalRequest, Decision
 from recovery.permissions import Say
 from recovery.rendering.plain import visible
+from recovery.request_reads import ACTS_AT_MOST
 from recovery.services.actors import Actor
 from recovery.services.policies import why_stuck
 from recovery.services.votes import TAKEN_BACK, VOTES, Rule, Standing, standing_of
@@ -76,7 +76,8 @@ def ballot_of(asked: Asked, viewer: Any, decisions: list[Decision], say: Say, *,
         rules=_rule_rows(standing, viewer, say, may_vote=may_vote, is_blocked=is_blocked),
         acts=[row(one) for one in decisions],
         words=policy_words(asked, standing.policy),
-        stuck=why_stuck(request),
+        # Whoever may vote and is enough is the answer.
+        stuck="" if may_vote and standing.needed == 1 else why_stuck(request),
         falling=all_of([f"{vote.actor_name}’s" for vote in others]),
         falls_many=len(others) > 1,
         needs_several=standing.needed > 1,
@@ -87,7 +88,7 @@ def ballot_of(asked: Asked, viewer: Any, decisions: list[Decision], say: Say, *,
 
 def _standing(request: ApprovalRequest, decisions: list[Decision]) -> Standing:
     # Of very many only the newest were read, and each vote counts.
-    if len(decisions) >= queries.DECISIONS_AT_MOST:
+    if len(decisions) >= ACTS_AT_MOST:
         return standing_of(request)
     return standing_of(request, [one for one in decisions if not one.refusal and one.kind in (*VOTES, *TAKEN_BACK)])
 

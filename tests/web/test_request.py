@@ -7,7 +7,6 @@ import pytest
 from django.test import Client
 
 from recovery.models import ApprovalRequest, Artifact, Decision
-from recovery.services.decide import decide
 from rh_agents.core.serialization import decode, encode
 from tests.recovery.conftest import only_request, work
 from tests.web.pages import entered_in, read
@@ -179,27 +178,3 @@ def test_evidence_whose_bytes_are_not_those_that_were_saved_is_not_shown(refund,
 def test_evidence_is_what_stood_there_when_the_question_was_asked(refund, ada_at):
     refund.state.artifact_refs.update(artifact="0" * 64)
     assert [cell.text for cell in panel(look(ada_at, refund), "Evidence").all("td")] == ["09:00", "sorted"]
-
-
-# ---- Cost ----
-
-
-def test_the_page_asks_the_database_at_most_seventeen_times(
-    refund, ada, grace, ada_at, make_user, signed_in, django_assert_max_num_queries
-):
-    with django_assert_max_num_queries(17):
-        look(ada_at, refund)
-    viewer = signed_in(make_user("vera", decides=False))
-    with django_assert_max_num_queries(17):
-        look(viewer, refund)
-    page = look(ada_at, refund)
-    with django_assert_max_num_queries(17):
-        post(ada_at, refund, form_in(page) | {"kind": "approve", "proposal.amount": "x"})
-    decide(refund.pk, by=grace, kind="approve")
-    for _ in range(30):
-        post(ada_at, refund, form_in(page) | {"kind": "approve"})
-    with django_assert_max_num_queries(17):
-        assert len(look(ada_at, refund).one("ul", class_="votes").all("li")) == 31
-    work(refund.state_id)
-    with django_assert_max_num_queries(17):
-        look(ada_at, refund)

@@ -120,7 +120,8 @@ def test_who_holds_it_is_said_to_everybody_and_another_is_refused(asked, ada, gr
 def test_it_is_handed_on_to_one_of_those_who_may_decide(asked, ada, grace, make_user, ada_at):
     make_user("vera", decides=False)
     request = asked()
-    form = look(ada_at, request).one("select", id="delegate-to")
+    link = look(ada_at, request).one("p", id="hand-on").one("a")
+    form = read(ada_at.get(link.attrs["href"])).one("select", id="delegate-to")
     assert [one.text for one in form.all("option")] == ["Choose…", "grace"]
     answer = act(ada_at, request, "delegate", {"delegate_to": str(grace.pk), "comment": "yours"}, follow=True)
     assert notices(read(answer)) == ["You handed it on to grace."]

@@ -122,7 +122,7 @@ def test_the_page_takes_the_same_few_queries_however_long_the_list_is(ada_at, co
     for number in range(count):
         stuck(f"{number}")
     # Session, user, two of permissions; jobs with their states, tags, what they carry; open requests; the two counts.
-    with django_assert_num_queries(10):
+    with django_assert_num_queries(7):
         assert len(rows(opened(ada_at))) == count
 
 
@@ -309,7 +309,7 @@ def test_requests_of_one_policy_are_looked_at_once(refund, ada_at, count, django
         refund.pk, refund.generation = uuid.uuid4(), number
         refund._state.adding = True
         refund.save()
-    with django_assert_num_queries(13):
+    with django_assert_num_queries(9):
         page = opened(ada_at)
     assert len(page.one("section", aria_labelledby="undecidable-h").all("a", class_="row-title")) == count
 
