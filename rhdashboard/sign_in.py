@@ -21,12 +21,12 @@ class SignIn(ModelBackend):
         granted = Permission.objects.filter(
             Q(pk__in=own.values("permission")) | Q(pk__in=of_groups.values("permission"))
         ).order_by()
-        granted = granted.values(in_full=Concat(F("content_type__app_label"), Value("."), F("codename")))
-        user: Any = people._default_manager.filter(pk=user_id).annotate(granted=ListOf(granted, "in_full")).first()
+        names = granted.values(in_full=Concat(F("content_type__app_label"), Value("."), F("codename")))
+        user: Any = people._default_manager.filter(pk=user_id).annotate(granted=ListOf(names, "in_full")).first()
         if user is None or not self.user_can_authenticate(user):
             return None
-        names = user.__dict__.pop("granted")
+        held = user.__dict__.pop("granted")
         if not user.is_superuser:
             # Where Django's backend keeps them once it has asked.
-            user._perm_cache = set(names or ())
+            user._perm_cache = set(held or ())
         return user

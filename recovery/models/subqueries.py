@@ -15,4 +15,4 @@ class ListOf(Subquery):
 
     def as_sqlite(self, compiler: Any, connection: Any, **options: Any) -> Any:
         template = '(SELECT JSON_GROUP_ARRAY(listed."%(column)s") FROM (%(subquery)s) AS listed)'
-        return self.as_sql(compiler, connection, template=template, **options)
+        return super().as_sql(compiler, connection, template=template, **options)  # type: ignore[call-arg]
