@@ -33,12 +33,14 @@ _TAGS = {"left": ("del", "is-old"), "right": ("ins", "is-new")}
 
 
 @register.simple_tag
-def diff_table(rows: Iterable[Row], caption: str) -> SafeString:
+def diff_table(rows: Iterable[Row], caption: str, left: str = "Left", right: str = "Right") -> SafeString:
     """Rows with both sides next to each other. Written here, not in a template, because there may be thousands."""
     return format_html(
         '<table class="json-diff"><caption class="visually-hidden">{}</caption><thead class="visually-hidden">'
-        '<tr><th scope="col">Left</th><th scope="col">Right</th></tr></thead><tbody>{}</tbody></table>',
+        '<tr><th scope="col">{}</th><th scope="col">{}</th></tr></thead><tbody>{}</tbody></table>',
         visible(caption),
+        left,
+        right,
         mark_safe("".join(_row(row) for row in rows)),  # noqa: S308  every text in it is escaped
     )
 

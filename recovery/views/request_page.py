@@ -16,7 +16,8 @@ from recovery.request_reads import done_before, said_about
 from recovery.services.deciders import deciders_of, takers_of
 from recovery.views.asked import Asked, plain_of
 from recovery.views.discussion import Discussion
-from recovery.views.entered import COMMENT_FIELDS, Entered
+from recovery.views.edits import Edits, changes_between, edits_of
+from recovery.views.entered import COMMENT_FIELDS, PROPOSAL, Entered
 from recovery.views.evidence import exhibits_of
 from recovery.views.outcome import group_of, instructions_of, outcome_of, settling
 from recovery.views.policy_words import all_of, some_of
@@ -124,6 +125,7 @@ def _open(
         "may_reject": may_decide and "reject" in asked.kinds,
         "handing": _handing(asked.request, viewer, with_takers=with_takers) if may_decide else None,
         "call": entered.call() if asked.has_proposal else [],
+        "edits": edits_of(entered.changes, prefix=PROPOSAL) if entered.changes else _earlier_edits(asked),
     }
 
 
@@ -189,7 +191,15 @@ def _decided(asked: Asked, viewer: Any, decisions: list[Decision]) -> dict[str, 
     decision = settling(decisions)
     outcome = outcome_of(approval, viewer, decision) if decision is not None else {}
     ballot = ballot_of(asked, viewer, decisions, Say(), is_blocked=False)
-    return {"call": call, "may_decide": False, "ballot": ballot, **outcome}
+    return {"call": call, "may_decide": False, "ballot": ballot, "edits": _earlier_edits(asked), **outcome}
+
+
+def _earlier_edits(asked: Asked) -> Edits:
+    """What people made of the proposal before: the versions after the run's own."""
+    if len(asked.versions) == 1 or not asked.has_proposal:
+        return Edits()
+    changes = list(changes_between(asked.first_proposal, asked.proposal()))
+    return edits_of(changes, by=asked.current.by_name or "somebody")
 
 
 def _compare_url(asked: Asked) -> str:

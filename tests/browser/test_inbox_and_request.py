@@ -239,7 +239,7 @@ def test_everything_works_without_a_script(open_page, live_server, refund, ada, 
     page.locator("#decide-approve").click()
     expect(page.locator("#decision-note")).to_contain_text("amount")
     page.get_by_label("amount", exact=True).fill("9")
-    page.get_by_role("button", name="Check", exact=True).last.click()
+    page.get_by_role("button", name="Show what changes").click()
     expect(page.locator("#run .is-edited")).to_contain_text('amount = Decimal("9")')
     page.locator("summary", has_text="Reject").click()
     expect(page.locator("#reject-comment")).to_be_visible()

@@ -13,18 +13,23 @@ pytestmark = pytest.mark.django_db
 @pytest.mark.parametrize(
     ("change", "status", "given", "out_of_band"),
     [
-        ({"proposal:check": ""}, 200, "entry", {"call", "digest", "votes-fall", "decision-note", "approve-form-words"}),
+        (
+            {"proposal:check": ""},
+            200,
+            "entry",
+            {"call", "edits", "digest", "votes-fall", "decision-note", "approve-form-words"},
+        ),
         (
             {"kind": "approve", "proposal.amount": "x"},
             422,
             "entry",
-            {"call", "digest", "votes-fall", "decision-note", "approve-form-words"},
+            {"call", "edits", "digest", "votes-fall", "decision-note", "approve-form-words"},
         ),
         (
             {"proposal:check": "", "live": ""},
             200,
             None,
-            {"call", "digest", "votes-fall", "decision-note", "approve-form-words", "proposal-words"},
+            {"call", "edits", "digest", "votes-fall", "decision-note", "approve-form-words", "proposal-words"},
         ),
         ({"kind": "approve", "seen_version": "7"}, 412, "request", set()),
         ({"kind": "approve"}, 200, "request", {"waiting-count"}),
