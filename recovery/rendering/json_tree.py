@@ -3,7 +3,7 @@
 import dataclasses
 import json
 from collections import deque
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import date, time
 from enum import Enum
@@ -30,7 +30,8 @@ class Node:
     """One line of the tree.
 
     `key` is its name in its parent, `None` at the root. A leaf has `text`. A container has `children`, a `label`
-    (`5 keys`, `Order, 3 fields`) and in `more` what is not shown of it (`12 more`).
+    (`5 keys`, `Order, 3 fields`) and in `more` what is not shown of it (`12 more`), which begins at its child `next`.
+    `path` leads to it from the root by the places of children, as in `3.0.12`.
     """
 
     key: str | None
@@ -40,48 +41,73 @@ class Node:
     more: str = ""
     is_container: bool = False
     is_open: bool = False
+    path: str = ""
+    next: int = 0
 
 
-def tree(value: Any) -> Node:
+def tree(value: Any, at: Sequence[int] = (), start: int = 0) -> Node:
     """The nodes of `value`: plain JSON, and what the engine decodes to (models, dates, decimals, sets and so on).
+    With `at` only those of the node that the places lead to, of its children those from `start` on.
 
     Level by level, so that a large first child does not hide the names of its siblings.
+
+    Raises:
+        LookupError: there is nothing at that place.
     """
-    root, inside = _node(None, value)
+    name, value = _child_at(value, at)
+    root, inside = node_of(name, value)
+    root.path = ".".join(map(str, at))
+    if inside and start:
+        root.next = min(start, inside.length)
     unread = deque([(root, inside, 0)] if inside else [])
     nodes_left = AT_MOST_NODES
     while unread:
         node, inside, depth = unread.popleft()
         at_most = min(AT_MOST_CHILDREN, nodes_left) if depth < AT_MOST_DEPTH else 0
-        for name, child_value in islice(inside.children, at_most):
-            child, child_inside = _node(name, child_value)
+        first = node.next
+        for place, (name, child_value) in enumerate(islice(inside.children, first, first + at_most), start=first):
+            child, child_inside = node_of(name, child_value)
+            child.path = f"{node.path}.{place}" if node.path else str(place)
             node.children.append(child)
             if child_inside:
                 unread.append((child, child_inside, depth + 1))
         nodes_left -= len(node.children)
-        missing = inside.length - len(node.children)
+        node.next = first + len(node.children)
+        missing = inside.length - node.next
         node.more = f"{missing:,} more" if missing > 0 else ""
         node.is_open = depth < _OPEN_DEPTH and len(node.children) <= _OPEN_CHILDREN
     return root
 
 
-def _node(key: str | None, value: Any) -> "tuple[Node, _Inside | None]":
-    inside = _inside(value)
+def _child_at(value: Any, at: Sequence[int]) -> tuple[str | None, Any]:
+    name: str | None = None
+    for place in at:
+        inside = inside_of(value)
+        found = next(islice(inside.children, place, None), None) if inside else None
+        if found is None:
+            raise LookupError(f"there is no child {place}")
+        name, value = found
+    return name, value
+
+
+def node_of(key: str | None, value: Any) -> "tuple[Node, Inside | None]":
+    """The node of a value, and what it holds."""
+    inside = inside_of(value)
     if inside is None:
         return Node(key, text=_leaf(value)), None
     return Node(key, label=inside.label, is_container=True), inside
 
 
-class _Inside(NamedTuple):
+class Inside(NamedTuple):
     length: int
     label: str
     children: Iterable[tuple[str, Any]]
 
 
-def _inside(value: Any) -> _Inside | None:
+def inside_of(value: Any) -> Inside | None:
     """What a container holds, read only as far as it is shown; `None` for a leaf."""
     if isinstance(value, Mapping):
-        return _Inside(len(value), _counted(len(value), "key"), ((_name(k), v) for k, v in value.items()))
+        return Inside(len(value), _counted(len(value), "key"), ((_name(k), v) for k, v in value.items()))
     if isinstance(value, BaseModel):
         return _fields(value, [*type(value).model_fields, *(value.model_extra or {})])
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -90,13 +116,13 @@ def _inside(value: Any) -> _Inside | None:
         return _fields(value, list(value._fields))
     if isinstance(value, list | tuple | Set):
         kind = "set, " if isinstance(value, Set) else ""
-        return _Inside(len(value), kind + _counted(len(value), "item"), ((str(i), v) for i, v in enumerate(value)))
+        return Inside(len(value), kind + _counted(len(value), "item"), ((str(i), v) for i, v in enumerate(value)))
     return None
 
 
-def _fields(value: Any, names: list[str]) -> _Inside:
+def _fields(value: Any, names: list[str]) -> Inside:
     label = f"{type(value).__name__}, {_counted(len(names), 'field')}"
-    return _Inside(len(names), label, ((name, getattr(value, name, None)) for name in names))
+    return Inside(len(names), label, ((name, getattr(value, name, None)) for name in names))
 
 
 def _counted(count: int, noun: str) -> str:

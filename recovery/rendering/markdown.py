@@ -9,6 +9,7 @@ from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 
+from recovery.rendering.code import CLASSES, coloured
 from recovery.rendering.plain import visible
 
 # A message is read by a person; what is longer than this is an artifact, not a message.
@@ -19,7 +20,7 @@ _HEADING_SHIFT = 2
 
 _TAGS = {
     "a", "blockquote", "br", "code", "em", "h3", "h4", "h5", "h6", "hr", "li", "ol", "p", "pre", "strong",
-    "table", "tbody", "td", "th", "thead", "tr", "ul",
+    "span", "table", "tbody", "td", "th", "thead", "tr", "ul",
 }  # fmt: skip
 _ATTRIBUTES = {"a": {"href", "title"}, "ol": {"start"}}
 _ALIGNMENT = {"text-align:right": "number", "text-align:center": "centred"}
@@ -50,11 +51,16 @@ class _Renderer(RendererHTML):
     td_open = th_open
 
 
-_markdown = MarkdownIt("commonmark", {"html": False}, renderer_cls=_Renderer).enable("table")
+def _highlighted(text: str, language: str, _attributes: str) -> str:
+    """Code that names its language; anything else is left to the renderer."""
+    return coloured(text, language.casefold()) or ""
+
+
+_markdown = MarkdownIt("commonmark", {"html": False, "highlight": _highlighted}, renderer_cls=_Renderer).enable("table")
 _cleaner = nh3.Cleaner(
     tags=_TAGS,
     attributes=_ATTRIBUTES,
-    allowed_classes={"td": {"number", "centred"}, "th": {"number", "centred"}},
+    allowed_classes={"td": {"number", "centred"}, "th": {"number", "centred"}, "span": CLASSES},
     url_schemes={"http", "https", "mailto"},
     url_relative="deny",
     link_rel="noopener noreferrer nofollow",

@@ -3,8 +3,13 @@
 import re
 from collections.abc import Iterator
 
-_BIDI_CONTROLS = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
-_INVISIBLE = (0x00AD, 0x200B, 0x2060, 0xFEFF, *range(0xE0000, 0xE0080))
+_BIDI_CONTROLS = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+# What takes no room, or looks like the space or the end of a line that it is not. The joiners U+200C and U+200D are
+# letters' own affair: several scripts, and pictures of families, are not written without them.
+_INVISIBLE = (
+    0x00AD, 0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x180E, 0x200B, 0x2028, 0x2029, *range(0x2060, 0x2066),
+    *range(0x206A, 0x2070), 0x2800, 0x3164, 0xFEFF, 0xFFA0, *range(0xFFF9, 0xFFFC), *range(0xE0000, 0xE0080),
+)  # fmt: skip
 
 # Control characters become their pictures, and what reorders or hides text becomes its name: a reviewer approves
 # what stands there, not what it looks like.

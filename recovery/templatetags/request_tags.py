@@ -11,12 +11,15 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from recovery.rendering import quantities
+from recovery.rendering.tables import Table
 from recovery.templatetags.recovery_tags import SOON_S, exact, icon, initials_of
 
 register = template.Library()
 
 # A countdown of more than this counts minutes.
 LONG_S = 90
+# Whoever sorts wants to see more than the first few.
+MORE_ROWS = 200
 _THEN = {"reject": "rejected", "approve": "approved", "cancel": "cancelled"}
 
 
@@ -50,3 +53,18 @@ def name_initials(name: str) -> str:
 @register.filter
 def of(values: Mapping[Any, Any], key: Any) -> Any:
     return values.get(key)
+
+
+@register.simple_tag
+def preview_link(url: str, *, table: Table, words: str, sort: int | None = None) -> SafeString:
+    """A link to more rows of a table, or with `sort` to the same sorted by that column; what it brings takes the place
+    of the preview."""
+    by = table.sort if sort is None else sort
+    is_down = table.descending if sort is None else table.sort == sort and not table.descending
+    rows = table.next_rows if sort is None else max(len(table.rows), MORE_ROWS)
+    address = f"{url}&rows={rows}" + (f"&sort={by}{'&order=down' if is_down else ''}" if by is not None else "")
+    return format_html(
+        '<a href="{0}" hx-get="{0}" hx-target="closest .preview" hx-swap="outerHTML"><bdi>{1}</bdi></a>',
+        address,
+        words,
+    )

@@ -2,7 +2,8 @@
 
 import re
 import uuid
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import Any
 
@@ -13,7 +14,10 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
 from recovery.models import Artifact, ArtifactRef, Event, State, StorageEntry
-from recovery.views.kept import preview_of
+from recovery.rendering.json_search import LONGEST_WANTED
+from recovery.rendering.tables import MOST_ROWS
+from recovery.rendering.window import LARGE, Window
+from recovery.views.kept import artifact_url, preview_of
 from recovery.views.parts import PageRequest, render_part
 from recovery.views.state_timeline import step_url
 from recovery.views.viewed import Viewed
@@ -22,7 +26,12 @@ from recovery.views.viewed import Viewed
 _HARMLESS = re.compile(
     r"text/(plain|csv|markdown|tab-separated-values)|application/(json|pdf)|image/(png|jpeg|gif|webp)"
 )
-_NOT_IN_FILE_NAMES = re.compile(r"[\x00-\x1f\x7f/\\:*?\"<>|]+")
+# What no system takes in a name, and what makes `gpj.exe` read as `exe.jpg`.
+_NOT_IN_FILE_NAMES = re.compile(
+    r"[\x00-\x1f\x7f-\x9f/\\:*?\"<>|\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]+"
+)
+# Places of children, from the root to a node; nothing is nested more deeply that could be read.
+_PATH = re.compile(r"[0-9]{1,8}(\.[0-9]{1,8}){0,99}")
 _EXTENSIONS = {"application/json": ".json", "text/plain": ".txt", "text/csv": ".csv", "text/markdown": ".md"}
 
 
@@ -47,12 +56,39 @@ class DamagedError(Exception):
 def show_artifact(request: PageRequest, pk: uuid.UUID, artifact_id: str) -> HttpResponse:
     """An artifact that the state refers to, or referred to at an earlier checkpoint."""
     named = _named(pk, artifact_id, request.GET.get("key", ""))
+    window = window_of(request.GET)
+    shown = preview_of(named.artifact, named.media_type, named.name, window)
     context = {
         "named": named,
-        "preview": preview_of(named.artifact, named.media_type),
+        "preview": shown,
+        "window": window,
+        "url": artifact_url("recovery:artifact", pk, artifact_id, named.name),
+        "file_url": artifact_url("recovery:artifact_download", pk, artifact_id, named.name),
         "owner_url": step_url(Viewed(named.state), named.owner) if named.owner else "",
     }
-    return render_part(request, "recovery/artifact.html", "preview", context)
+    # What follows in a tree is put where the link to it stood.
+    part = "rows" if "from" in request.GET and shown.kind == "json" else "preview"
+    return render_part(request, "recovery/artifact.html", part, context)
+
+
+def window_of(query: Mapping[str, Any]) -> Window:
+    """What of an artifact an address asks for; what it says that means nothing is left out."""
+    rows = _number(query.get("rows", ""))
+    at = str(query.get("at", ""))
+    return replace(
+        LARGE,
+        rows=min(rows, MOST_ROWS) if rows else LARGE.rows,
+        sort=_number(query.get("sort", "")),
+        descending=query.get("order") == "down",
+        at=tuple(map(int, at.split("."))) if _PATH.fullmatch(at) else (),
+        start=_number(query.get("from", "")) or 0,
+        find=str(query.get("find", ""))[:LONGEST_WANTED].strip(),
+    )
+
+
+def _number(text: Any) -> int | None:
+    is_number = isinstance(text, str) and text.isascii() and text.isdigit() and len(text) < 9
+    return int(text) if is_number else None
 
 
 @login_required

@@ -1,5 +1,6 @@
 """What stands beside a question: artifacts and results of steps, each as far as it can be shown."""
 
+import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -8,32 +9,49 @@ from recovery.rendering.preview import Preview
 from recovery.rendering.quantities import size as size_text
 from recovery.request_reads import Evidence
 from recovery.views.asked import plain_of
-from recovery.views.kept import preview_of
+from recovery.views.kept import artifact_url, preview_of
 from rh_agents.core.types import ExecutionStatus
 
-_ICONS = {"table": "table", "json": "braces", "download": "file", "broken": "file-warning"}
+LATER_BYTES = 16_384
+
+_ICONS = {"table": "table", "picture": "image", "json": "braces", "download": "file", "broken": "file-warning"}
 
 
 @dataclass(frozen=True, slots=True)
 class Exhibit:
-    """One thing that is shown. `artifact_id` is empty for what is no artifact; `is_step` for an address."""
+    """One thing that is shown. `artifact_id` is empty for what is no artifact, `url` for what has no page of its own;
+    `is_step` for an address."""
 
     name: str
     icon: str
     preview: Preview
     artifact_id: str = ""
     is_step: bool = False
+    url: str = ""
+    file_url: str = ""
 
 
-def exhibits_of(evidence: Iterable[Evidence]) -> list[Exhibit]:
-    return [_exhibit(found) for found in evidence]
+def exhibits_of(state_id: uuid.UUID, evidence: Iterable[Evidence]) -> list[Exhibit]:
+    return [_exhibit(state_id, found, is_open=not place) for place, found in enumerate(evidence)]
 
 
-def _exhibit(found: Evidence) -> Exhibit:
+def _exhibit(state_id: uuid.UUID, found: Evidence, *, is_open: bool) -> Exhibit:
     if found.artifact is not None:
-        shown = preview_of(found.artifact, found.media_type)
+        if found.artifact.size > LATER_BYTES and not is_open:
+            # It is folded, and to look into many of them would take its time.
+            shown = Preview("later", note=size_text(found.artifact.size))
+        else:
+            shown = preview_of(found.artifact, found.media_type, found.name)
         icon = "list-tree" if found.event else _ICONS.get(shown.kind, "file-text")
-        return Exhibit(found.name, icon, shown, found.artifact_id, is_step=found.event is not None)
+        return Exhibit(
+            found.name,
+            icon,
+            shown,
+            found.artifact_id,
+            is_step=found.event is not None,
+            url=artifact_url("recovery:artifact", state_id, found.artifact_id, found.name),
+            file_url=artifact_url("recovery:artifact_download", state_id, found.artifact_id, found.name),
+        )
     if found.artifact_id:
         gone = Preview("broken", reason="the artifact was deleted from the store")
         return Exhibit(found.name, "file-warning", gone, is_step=found.event is not None)

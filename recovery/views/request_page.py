@@ -76,7 +76,7 @@ def page_of(
         "asked": asked,
         "tags": approval.tags,
         "refusal": refusal,
-        "exhibits": exhibits_of(done.evidence),
+        "exhibits": exhibits_of(approval.state_id, done.evidence),
         "steps": done.steps,
         "compare_url": _compare_url(asked),
         "group": group_of(approval),

@@ -6,7 +6,8 @@ import pandas
 import pytest
 from pydantic import BaseModel
 
-from recovery.rendering.preview import HEAD_BYTES, preview
+from recovery.rendering.preview import preview
+from recovery.rendering.window import HEAD_BYTES
 from rh_agents.core.serialization import encode_artifact
 
 FIFTY_MB = 50 * 1024 * 1024
@@ -32,12 +33,14 @@ class TestPreview:
         assert preview(b"*a*", "text/markdown").html == "<p><em>a</em></p>\n"
 
     def test_other_types_are_only_for_download(self) -> None:
-        for media_type in ("image/png", "text-html", "application/octet-stream", "application/x-pickle", ""):
+        for media_type in ("image/tiff", "text-html", "application/octet-stream", "application/x-pickle", ""):
             assert preview(b"\x89PNG", media_type).kind == "download"
 
     def test_html_and_svg_are_shown_as_their_source(self) -> None:
         for media_type in ("text/html", "image/svg+xml"):
-            assert preview(b"<script>x</script>", media_type).kind == "text"
+            shown = preview(b"<script>x</script>", media_type)
+            assert shown.kind == "code"
+            assert "<script" not in shown.html and "&lt;" in shown.html
 
     def test_an_empty_artifact_says_so(self) -> None:
         assert preview(b"", "text/plain").note == "empty"

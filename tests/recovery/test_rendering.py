@@ -95,6 +95,12 @@ class TestVisibleText:
         assert visible("a\x00b\x1b[31m") == "a␀b␛[31m"
         assert visible("pay\u200bpal\u2066") == "pay⟨U+200B⟩pal⟨U+2066⟩"
         assert visible("\udc80") == "⟨U+DC80⟩"
+        for hidden in "\u061c\u200e\u200f\u2028\u3164\u2800\u180e\ufff9\ufeff":
+            assert visible(f"a{hidden}b") == f"a⟨U+{ord(hidden):04X}⟩b"
+
+    def test_letters_and_pictures_that_are_joined_stay_whole(self) -> None:
+        for whole in ("\u0645\u06cc\u200c\u062e\u0648", "👩\u200d👧", "☺\ufe0f", "क्\u200dष"):
+            assert visible(whole) == whole
 
 
 class TestQuantities:

@@ -113,6 +113,24 @@ def test_a_download_is_a_file_and_never_a_page(browser, key, value, content_type
     assert "no-store" in answer.headers["Cache-Control"]
 
 
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [
+        ("../../etc/passwd", "_.._etc_passwd"),
+        ("a\r\nSet-Cookie: x=1", "a_Set-Cookie_ x=1.txt"),
+        ('a"; filename="b.exe', "a_; filename=_b.exe"),
+        ("invoice\u202egpj.exe", "invoice_gpj.exe"),
+        ("a\u2028b\u200f", "a_b_.txt"),
+        ("x" * 900, "x" * 120 + ".txt"),
+        ("...", "artifact.txt"),
+    ],
+)
+def test_a_file_name_is_no_way_into_anything(browser, key, name):
+    _, url = kept(key, "text")
+    header = browser.get(download_of(url)).headers["Content-Disposition"]
+    assert header == f'attachment; filename="{name}"'
+
+
 def test_active_content_is_shown_as_text(browser):
     _, url = kept("page.html", HOSTILE)
     page = read(browser.get(url))
@@ -124,7 +142,7 @@ def test_active_content_is_shown_as_text(browser):
 def test_a_large_artifact_is_downloaded_whole_and_previewed_in_part(browser):
     lines = "".join(f"{n},{n * n}\n" for n in range(40_000))
     _, url = kept("big.csv", "n,square\n" + lines)
-    assert "the first 50 rows" in read(browser.get(url)).text
+    assert "200 of 40,000 rows" in read(browser.get(url)).text
     assert content(browser.get(download_of(url))) == ("n,square\n" + lines).encode()
 
 
