@@ -119,6 +119,11 @@ class ModelForm(Generic[ModelT]):
     def fields(self) -> Sequence[Node]:
         return self._root.children
 
+    @property
+    def nodes(self) -> Iterator[Node]:
+        """Every field and group, in the order of the page."""
+        return self._root.walk()
+
     def __getitem__(self, path: str) -> Node:
         """The field at a dotted path."""
         node = self._root.find(path)

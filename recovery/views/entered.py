@@ -190,6 +190,12 @@ class Entered:
         return [*fields, *whole, *self.problems]
 
     @property
+    def first_field_id(self) -> str:
+        """Where somebody begins who wants to edit; empty where nothing can be."""
+        nodes = self.proposal.nodes if self.proposal is not None else ()
+        return next((node.id for node in nodes if node.is_editable and node.control), "")
+
+    @property
     def focus_id(self) -> str:
         """Where the focus goes on after a row came or went or a field was put back: what was pressed is gone."""
         form = next((form for form in self._forms if form.action), None)

@@ -8,7 +8,7 @@ from typing import Any
 from django.urls import reverse
 from django.utils import timezone
 
-from recovery.models import ApprovalRequest, Decision
+from recovery.models import ApprovalRequest, Decision, Event
 from recovery.permissions import Say, policy_of
 from recovery.rendering import json_tree, quantities
 from recovery.rendering.call import call_lines
@@ -22,7 +22,9 @@ from recovery.views.evidence import exhibits_of
 from recovery.views.outcome import group_of, instructions_of, outcome_of, settling
 from recovery.views.policy_words import all_of, some_of
 from recovery.views.refusals import Refusal
+from recovery.views.state_timeline import step_url
 from recovery.views.version_question import VersionQuestion
+from recovery.views.viewed import Viewed
 from recovery.views.voting import ballot_of
 
 DECIDERS_AT_MOST = 5
@@ -46,6 +48,14 @@ class Button:
     comment: str = ""
     reason: str = ""
     reasons: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StepRow:
+    """A step that the run ended before it asked; `url` is its place in the timeline."""
+
+    event: Event
+    url: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +87,7 @@ def page_of(
         "tags": approval.tags,
         "refusal": refusal,
         "exhibits": exhibits_of(approval.state_id, done.evidence),
-        "steps": done.steps,
+        "steps": [StepRow(event, step_url(Viewed(approval.state), event.address)) for event in done.steps],
         "compare_url": _compare_url(asked),
         "group": group_of(approval),
         "instructions": instructions_of(approval.state),
