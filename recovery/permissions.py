@@ -5,10 +5,12 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.backends import ModelBackend
-from django.contrib.auth.models import Permission
-from django.db.models import Q, QuerySet
+from django.contrib.auth.models import Group, Permission
+from django.db.models import Exists, F, Q, QuerySet, Value
+from django.db.models.functions import Concat
 
 from recovery.models import ApprovalRequest, Delegation
+from recovery.models.lists import ListOf
 from recovery.models.prepared import Prepared
 from rh_agents.core.policy import Policy
 
@@ -26,24 +28,49 @@ class Say:
 
 
 class AccountBackend(ModelBackend):
-    """Django's accounts, whose permissions are read at once: every page and every decision asks for them."""
+    """Django's accounts. A person comes with their permissions, the names of their groups and whether they stand in for
+    somebody: every page asks for them. To anybody else permissions are read at once."""
+
+    def get_user(self, user_id: Any) -> Any:
+        user = _PERSON.first(user=user_id)
+        if user is None or not self.user_can_authenticate(user):
+            return None
+        held, groups, stands_in = (user.__dict__.pop(name) for name in ("granted", "group_names", "stands_in"))
+        user.known_groups = None if stands_in else groups
+        if not user.is_superuser:
+            # Where Django's backend keeps them once it has asked.
+            user._perm_cache = set(held)
+        return user
 
     def get_all_permissions(self, user_obj: Any, obj: Any = None) -> set[str]:
         if not user_obj.is_active or user_obj.is_superuser or obj is not None or hasattr(user_obj, "_perm_cache"):
             return super().get_all_permissions(user_obj, obj)
-        granted = _GRANTED.all(user=user_obj.pk)
-        user_obj._perm_cache = {f"{app}.{codename}" for app, codename in granted}
+        user_obj._perm_cache = {name for (name,) in _GRANTED.all(user=user_obj.pk)}
         return set(user_obj._perm_cache)
 
 
-def _granted_to(user: Any) -> QuerySet[Any, Any]:
-    own = Permission.objects.filter(user=user).values("pk")
-    of_groups = Permission.objects.filter(group__user=user).values("pk")
-    granted = Permission.objects.filter(Q(pk__in=own) | Q(pk__in=of_groups)).order_by()
-    return granted.values_list("content_type__app_label", "codename")
+def _names_granted_to(user: Any) -> QuerySet[Any, Any]:
+    own = get_user_model().user_permissions.through._default_manager.filter(user=user)
+    of_groups = Permission.group_set.through._default_manager.filter(group__user=user)
+    granted = Permission.objects.filter(
+        Q(pk__in=own.values("permission")) | Q(pk__in=of_groups.values("permission"))
+    ).order_by()
+    return granted.values_list(Concat(F("content_type__app_label"), Value("."), F("codename")))
 
 
-_GRANTED = Prepared(lambda given: _granted_to(given.user), user=int)
+_PERSON = Prepared(
+    lambda given: (
+        get_user_model()
+        ._default_manager.filter(pk=given.user)
+        .annotate(
+            granted=ListOf(_names_granted_to(given.user)),
+            group_names=ListOf(Group.objects.filter(user=given.user).order_by().values("name")),
+            stands_in=Exists(Delegation.objects.active().filter(taker=given.user)),
+        )
+    ),
+    user=int,
+)
+_GRANTED = Prepared(lambda given: _names_granted_to(given.user), user=int)
 
 
 def why_not_decide(user: Any, request: ApprovalRequest) -> str:

@@ -1,6 +1,5 @@
 """Reads over several models: what the inbox lists, what stands beside a question, how far a run has come."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,8 +9,6 @@ from django.db.models import Case, Exists, OuterRef, Q, QuerySet, Value, When
 
 from recovery.models import (
     ApprovalRequest,
-    Artifact,
-    ArtifactRef,
     Decision,
     Event,
     RequestDecider,
@@ -21,7 +18,6 @@ from recovery.models import (
 )
 from recovery.models.approval import ApprovalRequestQuerySet
 from recovery.models.lists import CountOf, EitherOf, ListOf, different
-from rh_agents.core.types import ExecutionStatus
 
 # Nobody counts further, and the database need not either.
 COUNT_AT_MOST = 99

@@ -18,7 +18,7 @@ from recovery.models import (
     RequestDecider,
     Tag,
 )
-from recovery.models.subqueries import ListOf
+from recovery.models.lists import ListOf
 from rh_agents.core.types import ExecutionStatus
 
 ACTS_AT_MOST = 100
@@ -37,8 +37,8 @@ def versions_with_request(pk: uuid.UUID, viewer: Any) -> list[ProposalVersion]:
     found: list[Any] = list(
         ProposalVersion.objects.filter(request=pk, request__in=ApprovalRequest.objects.visible_to(viewer))
         .select_related("by", "request__state", "request__requested_by", "request__holder")
-        .defer(*(f"request__state__{name}" for name in _UNUSED_OF_STATE))
-        .annotate(tags=ListOf(tags.values("tag"), "tag"), names_viewer=Exists(deciders.naming(viewer)))
+        .defer("request__words", *(f"request__state__{name}" for name in _UNUSED_OF_STATE))
+        .annotate(tags=ListOf(tags.values("tag")), names_viewer=Exists(deciders.naming(viewer)))
         .order_by("number")
     )
     for version in found:

@@ -116,7 +116,7 @@ _LOCKED = Prepared(
     lambda given: (
         ApprovalRequest.objects.select_for_update(no_key=True, of=("state", "self"))
         .select_related("state")
-        .defer("state__output", "state__error", "state__custom_data", "state__generations")
+        .defer("words", "state__output", "state__error", "state__custom_data", "state__generations")
         .filter(pk=given.pk)
     ),
     pk=UUID,

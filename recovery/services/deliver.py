@@ -88,7 +88,7 @@ def _standing(given: Any) -> QuerySet[Resolution]:
             status=ExecutionStatus.AWAITING.value,
         )
     )
-    heavy = ("question", "message", "args_schema", "response_schema")
+    heavy = ("question", "message", "args_schema", "response_schema", "words")
     decided = ProposalVersion.objects.filter(request=OuterRef("request_id"), number=OuterRef("version"))
     return (
         Resolution.objects.filter(

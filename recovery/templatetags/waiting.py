@@ -5,7 +5,6 @@ from typing import Any
 from django import template
 
 from recovery import queries
-from recovery.models import ApprovalRequest
 from recovery.permissions import why_not_start
 from recovery.services.dead_letters import stuck_jobs
 

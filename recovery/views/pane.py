@@ -5,7 +5,7 @@ from typing import Any
 
 from django.template.loader import render_to_string
 
-from recovery.models import ApprovalRequest
+from recovery.request_reads import versions_with_request
 from recovery.views.asked import Asked
 from recovery.views.filters import InboxFilters, Way
 from recovery.views.parts import PageRequest
@@ -24,9 +24,8 @@ def opened_of(request: PageRequest, filters: InboxFilters) -> tuple[str, str]:
         pk = uuid.UUID(named)
     except ValueError:
         return "", GONE
-    visible = ApprovalRequest.objects.visible_to(request.user)
-    approval = visible.select_related("state__superseded_by", "requested_by", "holder").filter(pk=pk).first()
-    if approval is None:
+    versions = versions_with_request(pk, request.user)
+    if not versions:
         return "", GONE
-    context: dict[str, Any] = {**page_of(Asked.of(approval), request.user), "way": Way(pk, filters), "is_part": False}
+    context: dict[str, Any] = {**page_of(Asked.of(versions), request.user), "way": Way(pk, filters), "is_part": False}
     return render_to_string(f"{TEMPLATE}#request", context, request), ""
