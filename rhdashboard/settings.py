@@ -238,6 +238,12 @@ RECOVERY: dict[str, Any] = {
     "ARTIFACT_GRACE_S": _seconds("ARTIFACT_GRACE_S", 3_600),
     "RESUME_MAX_ATTEMPTS": _count("RESUME_MAX_ATTEMPTS", 3),
     "CLOCK_SETTLES_S": _seconds("CLOCK_SETTLES_S", 180),
+    # Event streams: how often a process looks for news, says that it is there, and asks who is still signed in.
+    "LIVE_LOOK_S": _seconds("LIVE_LOOK_S", 0.4),
+    "LIVE_BEAT_S": _seconds("LIVE_BEAT_S", 15),
+    "LIVE_SESSION_S": _seconds("LIVE_SESSION_S", 60),
+    "LIVE_STREAMS": _count("LIVE_STREAMS", 2_000),
+    "LIVE_STREAMS_A_PERSON": _count("LIVE_STREAMS_A_PERSON", 20),
     # The samples read files of this machine, so they are for trying things out on it: off where people run it for real.
     "SAMPLES": env.bool("RECOVERY_SAMPLES", default="DATABASE_URL" not in env.ENVIRON),
 }

@@ -82,13 +82,13 @@ def _is_fresh() -> bool:
 def _services(host: str, port: int, concurrency: int) -> list[Service]:
     python = sys.executable
     celery = [python, "-m", "celery", "--quiet", "--app", "rhdashboard"]
-    web = "--interface wsgi --no-ws --blocking-threads 4 --respawn-failed-workers --log-level warning".split()
     # What a worker does without here is for several workers on one broker.
     worker = "--pool threads --loglevel INFO --without-gossip --without-mingle --without-heartbeat".split()
     return [
         Service(
             "web",
-            [python, "-m", "granian", *web, "--host", host, "--port", str(port), "rhdashboard.wsgi:application"],
+            [python, str(settings.BASE_DIR / "manage.py"), "serve", "--host", host, "--port", str(port)],
+            restarts=True,
         ),
         Service("worker", [*celery, "worker", *worker, "--concurrency", str(concurrency)], restarts=True),
         Service("beat", [*celery, "beat", "--loglevel", "WARNING"], restarts=True),
