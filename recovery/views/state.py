@@ -30,8 +30,10 @@ from recovery.views.viewed import OF_A_CHECKPOINT, TABS, Viewed
 TEMPLATE = "recovery/state.html"
 FORKS_AT_MOST = 5
 
-# How often a page asks for news; less often where the answer takes longer to make.
+# How often a page asks for news that nothing tells it of; and where something does, how long it waits before it asks
+# again. Less often where the answer takes longer to make.
 PACE_S = 2
+GAP_S = 1
 SLOW_PACE_S = 10
 MANY_STEPS = 2_000
 
@@ -84,6 +86,7 @@ def _head(viewed: Viewed, viewer: Any, timeline: Timeline | None) -> dict[str, A
     counts = state_tabs.counts_of(viewed)
     is_newest = viewed.checkpoint is None
     open_requests = ApprovalRequest.objects.open().filter(state=state).most_urgent_first()
+    has_many_steps = counts["timeline"] >= MANY_STEPS
     return {
         "tabs": [(tab, label, _tab_url(viewed, tab), counts[tab]) for tab, label in TABS.items()],
         "axis": timeline.axis if timeline is not None else axis_only(viewed),
@@ -99,7 +102,8 @@ def _head(viewed: Viewed, viewer: Any, timeline: Timeline | None) -> dict[str, A
         "output": _output(viewed),
         "superseded_by": state.superseded_by_id if is_newest else None,
         "news_url": _news_url(viewed),
-        "pace_s": PACE_S if counts["timeline"] < MANY_STEPS else SLOW_PACE_S,
+        "pace_s": SLOW_PACE_S if has_many_steps else PACE_S,
+        "gap_s": SLOW_PACE_S if has_many_steps else GAP_S,
     }
 
 

@@ -75,6 +75,8 @@ function isAct(form, submitter) {
 
 // The server was asked by htmx and did not answer well: say so once, keep what is on the page.
 function failed({ target, detail }) {
+  // Without it the parts of the page ask by themselves, and find out.
+  if (target.id === "stream") return;
   const place = document.getElementById("not-arrived");
   if (place && isAct(target, detail.ctx?.request.submitter)) {
     place.hidden = false;

@@ -81,7 +81,7 @@ def test_a_double_click_on_approve_does_not_undo(asked, ada, at):
         "button => button.dispatchEvent(new MouseEvent('click', {bubbles: true, cancelable: true, detail: 2}))"
     )
     with page.expect_response(lambda answer: "/progress/" in answer.url):
-        page.evaluate("htmx.trigger(document.getElementById('progress'), 'every', {}, false)")
+        page.evaluate("htmx.trigger(document.getElementById('progress'), 'live', {}, false)")
     expect(page.locator("#undo")).to_be_visible()
     assert Resolution.objects.get().undone_at is None
 

@@ -301,7 +301,7 @@ def test_a_request_is_opened_and_decided_with_the_keyboard_alone(page, live_serv
 def poll(page, element_id):
     """What the clock does every some seconds."""
     with page.expect_response(lambda answer: "/new/" in answer.url or "/progress/" in answer.url):
-        page.evaluate("(id) => htmx.trigger(document.getElementById(id), 'every', {}, false)", element_id)
+        page.evaluate("(id) => htmx.trigger(document.getElementById(id), 'live', {}, false)", element_id)
 
 
 def test_new_requests_wait_behind_a_link_and_nothing_moves(page, live_server, ada, sign_in):

@@ -24,7 +24,7 @@ def test_the_page_tells_decided_queued_and_done_apart(refund, ada, ada_at):
     decide(refund.pk, by=ada, kind="approve")
     bar = look(ada_at, refund).one("section", id="progress")
     assert steps(bar) == [("Decided", "is-done"), ("Queued", "step"), ("Running", ""), ("Done", "")]
-    assert bar.attrs["hx-trigger"] == "every 1s"
+    assert bar.attrs["data-live-every"] == "1"
     Resumption.objects.update(status="running")
     bar = look(ada_at, refund).one("section", id="progress")
     assert steps(bar) == [("Decided", "is-done"), ("Queued", "is-done"), ("Running", "step"), ("Done", "")]
@@ -33,7 +33,7 @@ def test_the_page_tells_decided_queued_and_done_apart(refund, ada, ada_at):
     page = look(ada_at, refund)
     bar = page.one("section", id="progress")
     assert steps(bar) == [(word, "is-done") for word in ("Decided", "Queued", "Running", "Done")]
-    assert "hx-trigger" not in bar.attrs
+    assert "data-live" not in bar.attrs
     assert "The run is completed." in bar.text
     outcome = as_of_now(panel(page, "Outcome").text)
     assert outcome == (

@@ -41,10 +41,10 @@ def test_a_run_goes_on_as_a_fork_which_asks_the_next_question(asked, ada_at):
     bar = look(ada_at, asked).one("section", id="progress")
     assert bar.text.startswith("Sent back.")
     assert bar.one("a", id="watch-run").attrs["href"] == f"/states/{fork.pk}/"
-    assert bar.attrs["hx-trigger"] == "every 1s"
+    assert bar.attrs["data-live-every"] == "1"
     again = only_request(work(fork.pk))
     bar = look(ada_at, asked).one("section", id="progress")
-    assert "hx-trigger" not in bar.attrs
+    assert "data-live" not in bar.attrs
     assert (bar.all("a")[0].text, bar.all("a")[0].attrs["href"]) == ("Pay 210.00 for A-17?", f"/requests/{again.pk}/")
     outcome = as_of_now(panel(look(ada_at, asked), "Outcome").text)
     assert outcome == "Outcome Sent back You sent the run back to draft::tool_call in the browser just now. Half of it."

@@ -109,7 +109,7 @@ def test_a_run_that_no_worker_took_yet_is_queued_and_the_page_asks_again(browser
     assert page.one("div", id="state-progress").text == "Queued"
     assert page.one("div", class_="empty").one("h2").text == "Nothing is recorded yet"
     poll = page.one("div", id="poll")
-    assert poll.attrs["hx-trigger"] == "every 2s"
+    assert (poll.attrs["data-live"], poll.attrs["data-live-every"]) == (f"state:{state.pk}", "2")
     assert poll.attrs["hx-get"].startswith(f"/states/{state.pk}/news/?")
     assert "Load the page again" in page.one("noscript").text
 
