@@ -19,7 +19,7 @@ PATH = import_string("recovery.live.stream.PATH")
 
 class Pages(ASGIHandler):
     async def get_response_async(self, request: Any) -> Any:
-        response = await super().get_response_async(request)
+        response: Any = await super().get_response_async(request)
         if response.streaming and not response.is_async:
             # Django would read a whole file before the first byte of it goes out.
             response.streaming_content = _piece_by_piece(response.streaming_content)
@@ -29,7 +29,8 @@ class Pages(ASGIHandler):
 async def _piece_by_piece(content: Iterable[bytes]) -> AsyncIterator[bytes]:
     """Each piece is read on the thread of the view that gave the content."""
     pieces = iter(content)
-    while (piece := await sync_to_async(next)(pieces, None)) is not None:
+    read: Any = sync_to_async(next)
+    while (piece := await read(pieces, None)) is not None:
         yield piece
 
 

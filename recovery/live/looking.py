@@ -37,6 +37,12 @@ class Looker:
             return set()
         return (self._acts() | self._runs(state_ids)) & set(watched)
 
+    def let_go(self) -> None:
+        """Close its connection; the next look opens another one, and remembers what was seen before."""
+        connection.close()
+        # Each connection counts anew, and may well come to the same number.
+        self._data_version = None
+
     def _has_been_written(self) -> bool:
         """Whether anybody wrote anything; PostgreSQL does not say."""
         if connection.vendor != "sqlite":

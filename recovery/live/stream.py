@@ -79,6 +79,11 @@ class Streams:
         for task in self._tasks:
             task.cancel()
 
+    def end_threads(self) -> None:
+        """Wait for what they are at, and let them and their connections go."""
+        self._looking.shutdown()
+        self._asking.shutdown()
+
     async def _admit(self, scope: Scope) -> Listener:
         if scope["method"] != "GET":
             raise _Refused(HTTPStatus.METHOD_NOT_ALLOWED, "Streams are only read.")
@@ -135,7 +140,7 @@ class Streams:
                     if not self._is_blind:
                         logger.warning("the event streams cannot look for news; they will try again", exc_info=True)
                     self._is_blind = True
-                    await loop.run_in_executor(self._looking, connections.close_all)
+                    await loop.run_in_executor(self._looking, looker.let_go)
                     pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
                 else:
                     self._is_blind, pause_s = False, settings.RECOVERY["LIVE_LOOK_S"]
@@ -143,7 +148,7 @@ class Streams:
                 await asyncio.sleep(pause_s)
         finally:
             self._tasks[1].cancel()
-            self._looking.submit(connections.close_all)
+            self._looking.submit(looker.let_go)
 
     async def _check_on(self) -> None:
         """End the streams of those who have signed out, or may not sign in any more."""

@@ -10,6 +10,7 @@ const GAP_S = 1;
 // Several changes at once are one; and not every open page of everybody asks in the same instant.
 const DEBOUNCE_MS = 50;
 const SPREAD_MS = 200;
+const SETTLE_MS = 100;
 // The server says every 15 s that it is there. Whoever keeps that back, keeps back the news.
 const SILENCE_MS = 40_000;
 const RETRY_S = [2, 5, 10, 30];
@@ -156,7 +157,9 @@ function lookAround() {
   const hasNew = wanted.some((topic) => !streamTopics.includes(topic));
   if (hasNew || !wanted.length) {
     streamTopics = wanted;
-    openStream();
+    // Whoever goes through a list with the arrow keys opens one stream in the end.
+    clearTimeout(retry);
+    retry = setTimeout(openStream, SETTLE_MS);
   }
   for (const part of parts) {
     askingOf(part.id);
