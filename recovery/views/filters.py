@@ -215,6 +215,12 @@ class Way:
         return self._url("recovery:comment", self.pk)
 
     @property
+    def changes_url(self) -> str:
+        """To be followed by what was seen."""
+        url = self._url("recovery:request_changes", self.pk)
+        return f"{url}{'&' if '?' in url else '?'}"
+
+    @property
     def progress_url(self) -> str:
         """To be followed by what was seen."""
         url = self._url("recovery:progress", self.pk)

@@ -9,6 +9,7 @@ from django.shortcuts import get_object_or_404
 from recovery.models import ApprovalRequest
 from recovery.request_reads import versions_with_request
 from recovery.views.asked import Asked
+from recovery.views.changes import Changes
 from recovery.views.entered import Entered
 from recovery.views.filters import InboxFilters, Way
 from recovery.views.parts import PageRequest, render_part, wants_part
@@ -45,6 +46,7 @@ def whole_page(
     **more: Any,
 ) -> HttpResponse:
     context = page_of(asked, request.user, entered, refusal, with_takers=with_takers)
+    context["changes"] = Changes.of(context, request.user)
     return part(request, asked.request.pk, "request", {**context, **more}, status=status)
 
 

@@ -70,6 +70,26 @@ document.addEventListener("htmx:finally:request", ({ detail }) => {
   it.isDue = false;
 });
 
+// ---- What is swapped keeps the focus
+
+const FOCUSABLE = "a[href], button, summary, input, select, textarea, [tabindex]";
+let focused = null;
+
+/** What arrives by itself must not take the focus away: remembered is where it is, in words that fit the successor too. */
+document.addEventListener("htmx:before:swap", ({ detail }) => {
+  const element = document.activeElement;
+  const holder = detail.ctx?.sourceElement?.matches?.("[data-live]") ? element?.closest("[id]") : null;
+  focused = holder && { element, id: holder.id, index: [...holder.querySelectorAll(FOCUSABLE)].indexOf(element) };
+});
+
+document.addEventListener("htmx:after:swap", () => {
+  const { element, id, index } = focused ?? {};
+  focused = null;
+  if (!element || element.isConnected || document.activeElement !== document.body) return;
+  const holder = document.getElementById(id);
+  (index < 0 ? holder : holder?.querySelectorAll(FOCUSABLE)[index])?.focus({ preventScroll: true });
+});
+
 // ---- The stream
 
 function isHeard() {
