@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from django.conf import settings
-from django.db import connections
+from django.db import DatabaseError, connections
 
 from recovery.live.hub import Hub, Listener
 from recovery.live.looking import Looker
@@ -54,7 +54,7 @@ class Streams:
     def __init__(self) -> None:
         self.hub = Hub()
         self.is_closed = False
-        # The looker keeps a connection to itself; who comes and who is still signed in is asked beside it.
+        # Two connections while somebody listens: who comes, and who is still signed in, is asked beside the looks.
         self._looking = ThreadPoolExecutor(1, "live-look")
         self._asking = ThreadPoolExecutor(1, "live-ask")
         self._tasks: list[asyncio.Task[None]] = []
@@ -81,8 +81,9 @@ class Streams:
 
     def end_threads(self) -> None:
         """Wait for what they are at, and let them and their connections go."""
-        self._looking.shutdown()
-        self._asking.shutdown()
+        for threads in (self._looking, self._asking):
+            threads.submit(connections.close_all)
+            threads.shutdown()
 
     async def _admit(self, scope: Scope) -> Listener:
         if scope["method"] != "GET":
@@ -149,6 +150,7 @@ class Streams:
         finally:
             self._tasks[1].cancel()
             self._looking.submit(looker.let_go)
+            self._asking.submit(connections.close_all)
 
     async def _check_on(self) -> None:
         """End the streams of those who have signed out, or may not sign in any more."""
@@ -180,11 +182,12 @@ def _people_of(sessions: set[str]) -> dict[str, str]:
 
 
 def _on_a_connection(question: Callable[[], Any]) -> Any:
-    """Threads of ours keep none between two questions: that would be one less for the pages of this process."""
+    """The connection is kept: after a restart everybody comes at once. Meanwhile the server may have closed it."""
     try:
         return question()
-    finally:
+    except DatabaseError:
         connections.close_all()
+        return question()
 
 
 async def _until_gone(receive: Receive, listener: Listener) -> None:

@@ -12,8 +12,8 @@ from recovery.views.discussion import Discussion
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """`key` is the same as long as there is nothing new to show; `version` is that of the proposal on the page. `said` is
-    what others said since then: what somebody says themselves comes with its own answer."""
+    """`key` is the same as long as there is nothing new to show; `version` is that of the proposal on the page. `said`
+    is what others said since then: what somebody says themselves comes with its own answer."""
 
     key: str
     version: str

@@ -48,7 +48,7 @@ def test_a_decision_of_somebody_else_is_said_and_the_forms_stay(shown, grace):
     decide(page.request.pk, by=grace, kind="approve")
     assert page.look() == 200
     assert as_of_now(page.notice) == "grace approved this just now. What you typed stays here. Look at it"
-    assert page.part.one("p").one("a").attrs["href"] == f"/requests/{page.request.pk}/"
+    assert page.part.one("div", id="request-changes").one("a").attrs["href"] == f"/requests/{page.request.pk}/"
     swapped = {
         one.attrs["id"] for tag in ("div", "header", "section", "ol") for one in page.part.all(tag) if "id" in one.attrs
     }
