@@ -2,6 +2,9 @@
 
 from datetime import datetime
 
+from django.utils import timezone
+from django.utils.formats import date_format
+
 MINUTE_S = 60
 HOUR_S = 60 * MINUTE_S
 DAY_S = 24 * HOUR_S
@@ -41,7 +44,7 @@ def ago(when: datetime, now: datetime) -> str:
     """`34 min ago`, `in 2 h`, `just now`; a date for what is further away than two months."""
     seconds = (now - when).total_seconds()
     if abs(seconds) >= DATE_AFTER_S:
-        return f"{when.day} {when:%b %Y}"
+        return date_format(timezone.localtime(when), "j M Y")
     if abs(seconds) < 1:
         return "just now"
     return f"{span(seconds)} ago" if seconds > 0 else f"in {span(-seconds)}"

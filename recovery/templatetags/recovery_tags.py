@@ -144,12 +144,11 @@ def due(when: datetime | None, prefix: str = "") -> SafeString:
     tone = " due-over" if left_s < 0 else " due-soon" if left_s < SOON_S else ""
     words = f"{quantities.span(-left_s)} over" if left_s < 0 else f"in {quantities.span(left_s)}"
     return format_html(
-        '<span class="due{}" title="due {}">{}{}{}</span>',
+        '<span class="due{}">{}{}{}</span>',
         tone,
-        exact(when),
         icon("octagon-alert" if left_s < 0 else "clock"),
         f"{prefix} " if prefix else mark_safe('<span class="visually-hidden">Due </span>'),
-        words,
+        time_of(when, words, "due"),
     )
 
 
@@ -157,7 +156,7 @@ def exact(when: datetime) -> str:
     return f"{timezone.localtime(when):%Y-%m-%d %H:%M:%S %Z}"
 
 
-def _time(when: datetime, words: str, verb: str = "") -> SafeString:
+def time_of(when: datetime, words: str, verb: str = "") -> SafeString:
     return format_html(
         '<time datetime="{}" title="{}{}">{}</time>',
         when.isoformat(timespec="seconds"),
@@ -170,19 +169,25 @@ def _time(when: datetime, words: str, verb: str = "") -> SafeString:
 @register.simple_tag
 def since(when: datetime | None, verb: str = "") -> SafeString | str:
     """`34 min ago`, the exact time on hover."""
-    return _time(when, quantities.ago(when, timezone.now()), verb) if when else "–"
+    return time_of(when, quantities.ago(when, timezone.now()), verb) if when else "–"
 
 
 @register.simple_tag
 def age(when: datetime | None, verb: str = "") -> SafeString | str:
     """`34 min`, for a place where `ago` is understood."""
-    return _time(when, quantities.span((timezone.now() - when).total_seconds()), verb) if when else "–"
+    return time_of(when, quantities.span((timezone.now() - when).total_seconds()), verb) if when else "–"
 
 
 @register.simple_tag
 def moment(when: datetime | None) -> SafeString | str:
     """The time itself, for logs."""
-    return _time(when, exact(when)) if when else "–"
+    return time_of(when, exact(when)) if when else "–"
+
+
+@register.simple_tag
+def minute(when: datetime | None) -> SafeString | str:
+    """The time without its seconds and zone, which the title has."""
+    return time_of(when, f"{timezone.localtime(when):%Y-%m-%d %H:%M}") if when else "–"
 
 
 @register.simple_tag

@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 
 from recovery.rendering import quantities
 from recovery.rendering.tables import Table
-from recovery.templatetags.recovery_tags import SOON_S, exact, icon, initials_of
+from recovery.templatetags.recovery_tags import SOON_S, icon, initials_of, time_of
 
 register = template.Library()
 
@@ -28,11 +28,10 @@ def expires(when: datetime, on_expire: str = "") -> SafeString:
     """How long until nobody can decide any more, and with `on_expire` what it comes to then."""
     left_s = (when - timezone.now()).total_seconds()
     return format_html(
-        '<span class="due{}" title="expires {}">{}{}{}</span>',
+        '<span class="due{}">{}{}{}</span>',
         " due-soon" if left_s < SOON_S else "",
-        exact(when),
         icon("hourglass"),
-        f"expires in {quantities.span(left_s)}" if left_s > 0 else "expires now",
+        time_of(when, f"expires in {quantities.span(left_s)}" if left_s > 0 else "expires now", "expires"),
         f", then {_THEN.get(on_expire, on_expire)}" if on_expire else "",
     )
 

@@ -46,7 +46,7 @@ class GiveForm(forms.Form):
     taker = Person(queryset=None, label="Person", empty_label="Choose", widget=forms.Select(attrs={"class": "input"}))
     pipeline = forms.ChoiceField(required=False, widget=forms.Select(attrs={"class": "input"}))
     starts_at = forms.DateTimeField(label="From", widget=_Minutes())
-    ends_at = forms.DateTimeField(label="Until", widget=_Minutes(), help_text="At most a year. Times are UTC.")
+    ends_at = forms.DateTimeField(label="Until", widget=_Minutes())
     reason = forms.CharField(
         required=False,
         label="Reason (optional)",
@@ -62,6 +62,8 @@ class GiveForm(forms.Form):
         names = [(one.name, one.title) for one in pipelines.all_pipelines()]
         fields = cast(dict[str, Any], self.fields)
         fields["taker"].queryset = delegations.takers_for(giver)
+        zone = timezone.get_current_timezone_name()
+        fields["ends_at"].help_text = f"At most a year. Times are those of {zone}."
         fields["pipeline"].choices = [("", "All pipelines"), *names]
 
     def give(self) -> bool:

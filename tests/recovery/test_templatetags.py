@@ -103,7 +103,8 @@ class TestTimes:
     )
     def test_a_due_date_says_how_much_is_left(self, left: timedelta, tone: str, text: str) -> None:
         html = drawn("{% due when %}", when=NOW + left)
-        assert html.startswith(f'<span class="{tone}" title="due 2026-')
+        assert html.startswith(f'<span class="{tone}">')
+        assert re.search(r'<time datetime="2026-[^"]+" title="due 2026-', html)
         assert words(html) == text
 
     def test_nothing_is_due_without_a_date(self) -> None:
