@@ -28,8 +28,8 @@ class Say:
 
 
 class AccountBackend(ModelBackend):
-    """Django's accounts. A person comes with their permissions, the names of their groups and whether they stand in for
-    somebody: every page asks for them. To anybody else permissions are read at once."""
+    """Django's accounts. A person comes with their permissions, their settings, the names of their groups and whether
+    they stand in for somebody: every page asks for them. To anybody else permissions are read at once."""
 
     def get_user(self, user_id: Any) -> Any:
         user = _PERSON.first(user=user_id)
@@ -62,6 +62,7 @@ _PERSON = Prepared(
     lambda given: (
         get_user_model()
         ._default_manager.filter(pk=given.user)
+        .select_related("reader")
         .annotate(
             granted=ListOf(_names_granted_to(given.user)),
             group_names=ListOf(Group.objects.filter(user=given.user).order_by().values("name")),

@@ -7,7 +7,7 @@ from celery import Task, shared_task
 
 from recovery import dispatch
 from recovery.services import attend as attend_service
-from recovery.services import notify
+from recovery.services import notices, notify
 from recovery.services import sweep as sweep_service
 from recovery.services.work import work_on_state as work
 
@@ -27,6 +27,11 @@ def sweep() -> int:
 @shared_task(name="recovery.attend", ignore_result=True)
 def attend() -> int:
     return attend_service.attend()
+
+
+@shared_task(name="recovery.post_notices", ignore_result=True)
+def post_notices() -> int:
+    return notices.post_notices()
 
 
 @shared_task(name=dispatch.TELL, ignore_result=True, bind=True, max_retries=len(TELL_AGAIN_AFTER_S))

@@ -1,5 +1,5 @@
-"""What the product remembers: runs, their checkpoints and artifacts, requests, decisions and who may decide, and the
-audit."""
+"""What the product remembers: runs, their checkpoints and artifacts, requests, decisions and who may decide, the
+audit, and how people read all that."""
 
 from recovery.models.access import AutoRule, Delegation, PipelinePolicy, RequestDecider
 from recovery.models.approval import (
@@ -13,6 +13,7 @@ from recovery.models.approval import (
 from recovery.models.artifact import Artifact, ArtifactRef
 from recovery.models.audit import AuditEntry, AuditTail
 from recovery.models.checkpoint import Checkpoint, Event, StorageEntry
+from recovery.models.reader import Notice, NoticeTail, Reader
 from recovery.models.saved_view import SavedView
 from recovery.models.state import State, Tag
 
@@ -27,8 +28,11 @@ __all__ = [
     "Decision",
     "Delegation",
     "Event",
+    "Notice",
+    "NoticeTail",
     "PipelinePolicy",
     "ProposalVersion",
+    "Reader",
     "RequestDecider",
     "Resolution",
     "Resumption",

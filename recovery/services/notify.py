@@ -3,6 +3,7 @@
 import logging
 import uuid
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from django.conf import settings
@@ -10,10 +11,10 @@ from django.contrib.auth import get_user_model
 from django.core import mail
 from django.db.models import Q, QuerySet
 from django.urls import reverse
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from recovery import dispatch, pipelines
-from recovery.models import ApprovalRequest, Delegation, RequestDecider
+from recovery.models import ApprovalRequest, Delegation, Reader, RequestDecider
 from recovery.permissions import DECIDE, holders_of, why_not_decide
 from recovery.rendering.plain import shortened, visible
 from recovery.services.votes import standing_of
@@ -113,15 +114,23 @@ def _of_request(about: str, pk: uuid.UUID, people: Sequence[Any]) -> Iterator[tu
     if request is None:
         return
     for person in _told(request, about, people):
-        lines = [_OPENINGS[about], "", f"    {_line(request.title)}", "", *_facts(request)]
-        subject = f"{_SUBJECTS[about]}: {_line(request.title)}"
-        yield person, _mail(person, subject, lines, reverse("recovery:request", args=[request.pk]))
+        with _as_read_by(person):
+            lines = [_OPENINGS[about], "", f"    {_line(request.title)}", "", *_facts(request)]
+            subject = f"{_SUBJECTS[about]}: {_line(request.title)}"
+            message = _mail(person, subject, lines, reverse("recovery:request", args=[request.pk]))
+        yield person, message
 
 
 def _of_delegation(pk: int) -> Iterator[tuple[Any, mail.EmailMessage]]:
-    delegation = Delegation.objects.filter(pk=pk, revoked_at__isnull=True).select_related("giver", "taker").first()
-    if delegation is None or not delegation.taker.email:
+    given = Delegation.objects.filter(pk=pk, revoked_at__isnull=True).select_related("giver", "taker__reader").first()
+    if given is None or not given.taker.email or not _wants(given.taker, HANDED_OVER, given.pipeline):
         return
+    with _as_read_by(given.taker):
+        message = _mail(given.taker, *_handed_over(given), reverse("recovery:delegations"))
+    yield given.taker, message
+
+
+def _handed_over(delegation: Delegation) -> tuple[str, list[str]]:
     giver = _name(delegation.giver)
     lines = [
         f"{giver} has handed over to you: you may decide what {giver} may decide",
@@ -130,25 +139,39 @@ def _of_delegation(pk: int) -> Iterator[tuple[Any, mail.EmailMessage]]:
     ]
     if delegation.reason:
         lines += ["", f"    {_line(delegation.reason)}"]
-    yield (
-        delegation.taker,
-        _mail(delegation.taker, f"{giver} has handed over to you", lines, reverse("recovery:delegations")),
-    )
+    return f"{giver} has handed over to you", lines
+
+
+def _wants(person: Any, about: str, pipeline: str) -> bool:
+    """Whether `person` wants to be told: not of a kind they do not want, nor, where many are, of what they are not
+    interested in."""
+    reader = Reader.of(person)
+    return about not in reader.unwanted_mails and (about not in (REMINDER, ESCALATION) or reader.hears_of(pipeline))
+
+
+@contextmanager
+def _as_read_by(person: Any) -> Iterator[None]:
+    """In their language, and by their clock."""
+    reader = Reader.of(person)
+    with translation.override(reader.language or settings.LANGUAGE_CODE), timezone.override(reader.zone):
+        yield
 
 
 def _told(request: ApprovalRequest, about: str, people: Sequence[Any]) -> list[Any]:
-    """Those of them who have an address and may decide, never the one who started the run."""
-    found = get_user_model()._default_manager.filter(pk__in=people) if people else _candidates(request, about)
+    """Those of them who have an address, want it and may decide, never the one who started the run."""
+    found = get_user_model()._default_manager.filter(pk__in=people) if people else candidates(request, about)
     found = found.exclude(email="")
     if about == REMINDER:
         found = found.exclude(pk__in=[vote.actor_id for vote in standing_of(request).counted if vote.actor_id])
     # A few more than are told: of some only the people themselves say that they may not.
-    some = found.distinct().order_by("pk")[: 2 * PEOPLE_AT_MOST]
-    may = (one for one in some if one.pk != request.requested_by_id and not why_not_decide(one, request))
+    some = found.distinct().order_by("pk").select_related("reader")[: 2 * PEOPLE_AT_MOST]
+    wanting = (one for one in some if _wants(one, about, request.pipeline))
+    may = (one for one in wanting if one.pk != request.requested_by_id and not why_not_decide(one, request))
     return list(may)[:PEOPLE_AT_MOST]
 
 
-def _candidates(request: ApprovalRequest, about: str) -> QuerySet[Any]:
+def candidates(request: ApprovalRequest, about: str) -> QuerySet[Any]:
+    """Those who may decide it as far as the database tells, some twice; since an `ESCALATION`, those it went to."""
     people = holders_of(DECIDE)
     deciders = RequestDecider.objects.filter(request=request)
     if about == ESCALATION:

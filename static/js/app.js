@@ -120,3 +120,19 @@ function tellConnection() {
 window.addEventListener("offline", tellConnection);
 window.addEventListener("online", tellConnection);
 tellConnection();
+
+// How much waits stands on the tab too, wherever the news of it came from: in its title, and as a dot on its icon.
+const TAB = /^\(\d+\+?\) /;
+
+function showOnTab() {
+  const count = document.getElementById("waiting-count");
+  if (!count) return;
+  const words = count.hidden ? "" : count.firstChild.textContent.trim();
+  const title = document.title.replace(TAB, "");
+  document.title = words ? `(${words}) ${title}` : title;
+  const icon = document.querySelector("link[rel=icon]");
+  const address = words ? icon.dataset.waiting : icon.dataset.calm;
+  if (icon.getAttribute("href") !== address) icon.setAttribute("href", address);
+}
+
+document.addEventListener("htmx:after:swap", showOnTab);
