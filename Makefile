@@ -5,13 +5,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help run test browser soak chaos lint fmt bench bench-decide migrations clean
+.PHONY: help run test browser screenshots soak chaos lint fmt bench bench-decide migrations clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make run         start the dashboard: web, worker and beat; prints address and login (PORT=8000)"
 	@echo "make test        all tests but the browser's; ARGS=... goes to pytest"
 	@echo "make browser     the tests that need Chromium and start the real processes"
+	@echo "make screenshots the pictures of the guide; ARGS='--sheet FOLDER' for all pages, wide and narrow, light and dark"
 	@echo "make soak        20 000 random programs, killed, answered and sent back: some minutes"
 	@echo "make chaos       many runs on PostgreSQL, and workers, deciders and a broker killed at random: 3 minutes"
 	@echo "make lint        formatting, rules, import contracts, types, templates, migrations"
@@ -29,6 +30,9 @@ test: $(VENV)/.dev
 
 browser: $(VENV)/.dev
 	$(BIN)/python -m pytest -m browser tests/browser $(ARGS)
+
+screenshots: $(VENV)/.dev
+	$(BIN)/python -m tests.browser.screenshots $(ARGS)
 
 soak: $(VENV)/.dev
 	$(BIN)/python -m tests.rh_agents.soak $(ARGS)

@@ -13,17 +13,10 @@ from django.test import Client
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 from recovery.services.work import work_on_state
+from tests.browser.chromium import ARGUMENTS
 from tests.recovery.conftest import _fresh_calls, ada, grace, make_user, run_until_it_waits
 
 __all__ = ["_fresh_calls", "ada", "grace", "make_user", "run_until_it_waits"]
-
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
 
 # Playwright keeps a loop in this thread; the ORM is used between its calls, never inside.
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
