@@ -12,7 +12,9 @@ const opener = document.getElementById("shortcuts-open");
 const toggleKeys = document.getElementById("single-keys");
 let goUntil = 0;
 
+/** In their settings, which hold in every browser, or in this browser alone. */
 function areOff() {
+  if (document.documentElement.dataset.shortcuts === "off") return true;
   try {
     return localStorage.getItem(OFF_KEY) === "yes";
   } catch {
