@@ -22,6 +22,7 @@ from recovery.services.refuse import why_one_by_one
 
 # What settles a request, and is only for those that ask the same.
 DECIDES = ("approve", "reject")
+LONG_CALL = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,11 @@ class Candidate:
     call: str = ""
     why_not: str = ""
     needs_words: bool = False
+
+    @property
+    def is_long(self) -> bool:
+        """Whether the call is more than somebody reads at a glance."""
+        return len(self.call) > LONG_CALL
 
 
 def look_at(chosen: Sequence[Chosen], *, by: Any, kind: str) -> list[Candidate]:
