@@ -51,6 +51,7 @@ def build(tree: Tree, parent: Node | None, key: str, shape: Shape, initial: Any,
         if shape.kind not in _GROUPS or initial is UNSET or parent is None:
             raise
         tree.spent = spent
+        tree.is_cut = tree.is_cut or is_editable
         raw = RawNode if is_editable else FixedNode
         return raw(tree, parent, key, shape.as_raw(), initial, face, is_editable)
 

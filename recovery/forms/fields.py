@@ -81,6 +81,7 @@ class Tree:
 
     `build` makes the node of a shape (see `building.py`; called through here, because groups and what they hold need
     each other). `wanted` is the path of a variant whose fields have to be shown before anything can be decided.
+    `is_cut`: something that may be edited is shown fixed, because it would need too many fields.
     """
 
     prefix: str
@@ -89,6 +90,7 @@ class Tree:
     max_keys: int = MAX_NODES
     spent: Cost = field(default_factory=Cost)
     wanted: str = ""
+    is_cut: bool = False
 
     def spend(self, nodes: int, keys: int) -> None:
         self.spent = Cost(self.spent.nodes + nodes, self.spent.keys + keys)
@@ -223,6 +225,10 @@ class Node:
     def at(self, loc: tuple[int | str, ...]) -> "Node":
         """The innermost node that pydantic's location of an error leads to."""
         return self
+
+    def placed(self, loc: tuple[int | str, ...], message: str) -> str:
+        """What is wrong at a location, where that alone does not say it."""
+        return message
 
     # ---- What it says ----
 

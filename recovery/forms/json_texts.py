@@ -36,13 +36,21 @@ class RawNode(LeafNode):
         self._classes: set[tuple[str, str]] = set()
         if self.initial is not UNSET:
             try:
-                data = json.loads(encode(self.initial, where=self.path or "value"))
+                data = self.written(self.initial)
                 self._classes = {(tag, named) for tag, named in _tags(data) if tag in ("enum", "flag")}
                 self._check_tags(data)
-                self.text = _pretty(data)
-            except (SerializationError, RecursionError, ValueError):
+                self.text = self.pretty(data)
+            except (SerializationError, RecursionError, ValueError, TypeError):
                 self.is_editable = False
         self._start = self.text
+
+    def written(self, value: Any) -> Any:
+        """The value as JSON types."""
+        return json.loads(encode(value, where=self.path or "value"))
+
+    def pretty(self, data: Any) -> str:
+        pretty = json.dumps(data, indent=2, ensure_ascii=False)
+        return json.dumps(data, indent=2) if is_lost_in_html(pretty) else pretty
 
     def taken(self, posted: Posted) -> Any:
         self.text = unix_newlines(self._sent(posted))
@@ -92,8 +100,3 @@ def _tags(node: Any) -> Iterator[tuple[str, str]]:
     elif isinstance(node, list):
         for item in node:
             yield from _tags(item)
-
-
-def _pretty(data: Any) -> str:
-    pretty = json.dumps(data, indent=2, ensure_ascii=False)
-    return json.dumps(data, indent=2) if is_lost_in_html(pretty) else pretty

@@ -22,6 +22,7 @@ def form_for(
     prefix: str = "form",
     editable: bool | frozenset[str] | set[str] = True,
     data: Mapping[str, Any] | None = None,
+    as_json: bool = False,
 ) -> ModelForm[Any]:
     """The form of any value. `editable` may name the fields of a model or the keys of a dict.
 
@@ -29,19 +30,23 @@ def form_for(
         ValueError: `editable` names a field or key that is not there.
     """
     if isinstance(value, BaseModel):
-        return ModelForm(type(value), value, prefix=prefix, editable=editable, data=data)
+        return ModelForm(type(value), value, prefix=prefix, editable=editable, data=data, as_json=as_json)
     if type(value) is dict and all(isinstance(key, str) for key in value):
-        return _DictForm(value, prefix=prefix, editable=editable, data=data)
-    return _RootForm(value, prefix=prefix, editable=bool(editable), data=data)
+        return _DictForm(value, prefix=prefix, editable=editable, data=data, as_json=as_json)
+    return _RootForm(value, prefix=prefix, editable=bool(editable), data=data, as_json=as_json)
 
 
 class _RootForm(ModelForm[Any]):
     """The form of one value; its only field has the empty path."""
 
-    def __init__(self, value: Any, *, prefix: str, editable: bool, data: Mapping[str, Any] | None) -> None:
+    def __init__(
+        self, value: Any, *, prefix: str, editable: bool, data: Mapping[str, Any] | None, as_json: bool
+    ) -> None:
         base: Any = RootModel
         model: type[RootModel[Any]] = create_model("value", __base__=base[_annotation_of(value)])
-        super().__init__(model, model.model_construct(root=value), prefix=prefix, editable=editable, data=data)
+        super().__init__(
+            model, model.model_construct(root=value), prefix=prefix, editable=editable, data=data, as_json=as_json
+        )
 
     @property
     def value(self) -> Any:
@@ -62,6 +67,7 @@ class _DictForm(ModelForm[Any]):
         prefix: str,
         editable: bool | frozenset[str] | set[str],
         data: Mapping[str, Any] | None,
+        as_json: bool,
     ) -> None:
         if not isinstance(editable, bool) and (unknown := set(editable) - set(value)):
             raise ValueError(f"the proposal has no {', '.join(sorted(unknown))}")
@@ -73,7 +79,7 @@ class _DictForm(ModelForm[Any]):
         initial = model.model_construct(**{self._names[key]: item for key, item in value.items()})
         if not isinstance(editable, bool):
             editable = {self._names[key] for key in editable}
-        super().__init__(model, initial, prefix=prefix, editable=editable, data=data)
+        super().__init__(model, initial, prefix=prefix, editable=editable, data=data, as_json=as_json)
 
     @property
     def value(self) -> Any:

@@ -138,11 +138,13 @@ class ModelNode(GroupNode):
 
     def _field(self, name: str, info: FieldInfo, value: Any) -> Node:
         shape = shape_of(info.annotation, info.metadata)
-        if self.is_root_model:
-            face = Face(self.label, self.face.help or help_text(shape, info.description or ""))
-        else:
-            face = _face_of(name, info, shape)
+        face = self.face_of(name, info, shape)
         return self.built("" if self.is_root_model else name, shape, value, face, self.may_edit(name, info))
+
+    def face_of(self, name: str, info: FieldInfo, shape: Shape) -> Face:
+        if self.is_root_model:
+            return Face(self.label, self.face.help or help_text(shape, info.description or ""))
+        return _face_of(name, info, shape)
 
     def _show_computed(self, model: BaseModel) -> None:
         for name, info in type(model).model_computed_fields.items():
@@ -191,7 +193,7 @@ class ModelNode(GroupNode):
                 if failed and (not loc or loc[0] in failed):
                     continue
                 node = self.at(refusal["loc"])
-                message = plain_message(refusal, list(node.face.examples))
+                message = node.placed(loc, plain_message(refusal, list(node.face.examples)))
                 if message not in node.errors:
                     node.errors.append(message)
         except SURPRISES as error:

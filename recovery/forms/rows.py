@@ -154,6 +154,9 @@ class RowsNode(GroupNode):
         for place, item in enumerate(self.items):
             if place not in self._origins:
                 yield Change(f"{self.path}.{place}", f"{self.full_label} {place + 1}", self._show_item(item), "")
+        kept = [origin for origin in self._origins if origin is not None]
+        if kept != sorted(kept):
+            yield Change(self.path, f"{self.full_label}, order of rows", _order(sorted(kept)), _order(kept))
         for row, origin in zip(self.rows, self._origins, strict=True):
             if origin is None:
                 yield Change(row.path, row.full_label, "", row.display)
@@ -219,14 +222,38 @@ class RowsNode(GroupNode):
         self._origins.append(None)
         return True
 
+    @property
+    def can_move(self) -> bool:
+        """Whether the order of the rows is part of the value."""
+        return self.is_editable and len(self.rows) > 1 and self.shape.base in (list, tuple)
+
+    def move(self, key: str, by: int) -> bool:
+        """The row of that key changes places with the one before or after it; at an end it stays."""
+        place = next((place for place, row in enumerate(self.rows) if row.key == key), None)
+        if place is None or not self.can_move:
+            return False
+        other = place + by
+        if 0 <= other < len(self.rows):
+            self.rows[place], self.rows[other] = self.rows[other], self.rows[place]
+            self._origins[place], self._origins[other] = self._origins[other], self._origins[place]
+            self._number()
+        return True
+
     def remove(self, key: str) -> bool:
         """Without the row of that key; the others move up."""
         places = [place for place, row in enumerate(self.rows) if row.key == key]
         for place in places:
             del self.rows[place], self._origins[place]
+        self._number()
+        return bool(places)
+
+    def _number(self) -> None:
         for place, row in enumerate(self.rows):
             row.key, row.face = str(place), replace(row.face, label=self._row_face(place).label)
-        return bool(places)
+
+
+def _order(places: Sequence[int]) -> str:
+    return ", ".join(str(place + 1) for place in places)
 
 
 class MapNode(RowsNode):

@@ -1,6 +1,7 @@
 """The form of a model: its fields, what was sent, what is wrong with it, and the instance in the end."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, Final, Generic, TypeVar
 
 from django.conf import settings
@@ -9,15 +10,16 @@ from pydantic.fields import FieldInfo
 
 from recovery.forms.building import build
 from recovery.forms.fields import MAX_NODES, OTHER_KEYS, UNSET, Change, Face, Node, Posted, TooManyFields, Tree
+from recovery.forms.json_layout import JsonNode
 from recovery.forms.records import SURPRISES, ModelNode
 from recovery.forms.rows import RowsNode
-from recovery.forms.shapes import Shape
+from recovery.forms.shapes import Shape, shape_of
 from recovery.forms.switches import OptionalNode
 from recovery.forms.texts import TextNode
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
-_VERBS: Final = ("add", "remove", "reset", "set", "show", "check")
+_VERBS: Final = ("add", "remove", "up", "down", "reset", "set", "show", "check", "view")
 _SCALARS: Final = (str, bool, int, float)
 
 
@@ -26,6 +28,7 @@ class ModelForm(Generic[ModelT]):
 
     `initial`: an instance, or a plain dict of field names or aliases, which need not be complete or valid.
     `editable`: all, none, or the names of top-level fields. `data`: a QueryDict; `None` leaves the form unbound.
+    `as_json`: one JSON text for each field; data says so itself once it is sent, and a button asks for it.
 
     Raises:
         ValueError: `editable` names a field that the model does not have.
@@ -39,6 +42,7 @@ class ModelForm(Generic[ModelT]):
         prefix: str = "form",
         editable: bool | frozenset[str] | set[str] = True,
         data: Mapping[str, Any] | None = None,
+        as_json: bool = False,
     ) -> None:
         if not isinstance(editable, bool) and (unknown := set(editable) - set(model_class.model_fields)):
             raise ValueError(f"{model_class.__name__} has no field {', '.join(sorted(unknown))}")
@@ -48,11 +52,15 @@ class ModelForm(Generic[ModelT]):
         self.is_bound = data is not None
         self.action = ""
         given = initial if self.initial is None and isinstance(initial, Mapping) else {}
+        self.is_as_json = as_json or (data is not None and data.get(f"{prefix}:layout") == "json")
+        self.is_too_large = False
         try:
             self._root = self._grown(editable, given)
+            self.is_too_large = self._root.tree.is_cut
         except TooManyFields:
             # More fields than one request can carry: still to be approved or rejected as a whole.
             self._root = self._grown(False, given)
+            self.is_too_large = editable is not False
         self._tree = self._root.tree
         self._draft: Any = self.initial
         if data is not None:
@@ -63,7 +71,7 @@ class ModelForm(Generic[ModelT]):
         allowed: int | None = getattr(settings, "DATA_UPLOAD_MAX_NUMBER_FIELDS", None)
         max_keys = MAX_NODES if allowed is None else max(allowed - OTHER_KEYS, 0)
         tree = Tree(self.prefix, build, self.initial is not None, max_keys)
-        return _Root(tree, self.initial, self.model_class, editable, given)
+        return _Root(tree, self.initial, self.model_class, editable, given, as_json=self.is_as_json)
 
     # ---- For views ----
 
@@ -137,6 +145,23 @@ class ModelForm(Generic[ModelT]):
             if not node.is_editable:
                 yield from (f"{node.full_label}: {message}" for message in node.errors)
 
+    def entered_as_json(self) -> "ModelForm[ModelT]":
+        """The same form with JSON texts, and in them what was entered here."""
+        other = self._anew(as_json=True)
+        for name, node in other._root.fields.items():
+            if isinstance(node, JsonNode):
+                node.enter(self._root.fields[name].read())
+        other._draft, other.is_bound, other.action = self._draft, self.is_bound, self.action
+        return other
+
+    def _anew(self, *, as_json: bool) -> "ModelForm[ModelT]":
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        other.is_as_json = as_json
+        other._root = other._grown(self._root.editable, self._root.given)
+        other._tree = other._root.tree
+        return other
+
     # ---- Binding ----
 
     def _bind(self, posted: Posted) -> None:
@@ -161,11 +186,12 @@ class ModelForm(Generic[ModelT]):
 
     def _acted(self, verb: str, path: str) -> str | None:
         """Carry out an act on a row or field; the refusal, if it cannot be."""
-        if verb in ("", "check", "show"):
+        if verb in ("", "check", "show", "view"):
             # A variant shows its fields as soon as it is chosen.
             return None
         parent_path, _, key = path.rpartition(".")
-        rows = self._rows_at(parent_path if verb == "remove" else path) if verb in ("add", "remove") else None
+        is_of_row = verb in ("remove", "up", "down")
+        rows = self._rows_at(parent_path if is_of_row else path) if is_of_row or verb == "add" else None
         node = rows or self._root.find(path)
         if node is None or not node.is_editable:
             return "There is nothing at the place that the button was for. Load the page again."
@@ -178,6 +204,8 @@ class ModelForm(Generic[ModelT]):
             node.open()
         elif verb == "add" and rows:
             return None if rows.add() else f"{rows.full_label} cannot have more rows."
+        elif verb in ("up", "down") and rows and rows.move(key, -1 if verb == "up" else 1):
+            return None
         elif not (verb == "remove" and rows and rows.remove(key)):
             return f"{node.full_label} cannot do this: {verb}."
         return None
@@ -199,8 +227,11 @@ class _Root(ModelNode):
         model_class: type[BaseModel],
         editable: bool | frozenset[str] | set[str],
         given: Mapping[str, Any],
+        *,
+        as_json: bool,
     ) -> None:
         self.editable = editable
+        self.as_json = as_json
         self.given = given
         shape = Shape("model", model_class, base=model_class)
         face = Face(str(model_class.model_config.get("title") or model_class.__name__))
@@ -220,6 +251,10 @@ class _Root(ModelNode):
             return UNSET
 
     def _field(self, name: str, info: FieldInfo, value: Any) -> Node:
+        if self.as_json and self.may_edit(name, info):
+            shape = shape_of(info.annotation, info.metadata)
+            face = self.face_of(name, info, replace(shape, kind="raw"))
+            return JsonNode(self.tree, self, "" if self.is_root_model else name, shape.as_raw(), value, face, True)
         node = super()._field(name, info, value)
         wrong = self.given.get(name)
         if value is UNSET and isinstance(node, TextNode) and isinstance(wrong, _SCALARS):

@@ -1,5 +1,6 @@
 """Reading what a request asks: the engine's question, and the versions of its proposal."""
 
+import json
 import uuid
 from typing import Any
 
@@ -8,10 +9,10 @@ from pydantic import BaseModel
 from recovery import pipelines
 from recovery.backends import DjangoArtifactBackend
 from recovery.errors import PipelineGone
-from recovery.models import ApprovalRequest, Checkpoint, Event, ProposalVersion, State
+from recovery.models import ApprovalRequest, Artifact, Checkpoint, Event, ProposalVersion, State
 from rh_agents.core.approvals import Question
 from rh_agents.core.errors import RhAgentsError
-from rh_agents.core.serialization import decode, type_name
+from rh_agents.core.serialization import decode, referenced_artifact, type_name
 from rh_agents.core.types import ExecutionStatus
 
 MANUAL_KINDS = ["approve", "reject"]
@@ -33,6 +34,33 @@ def question_of(request: ApprovalRequest) -> Question | None:
     except RhAgentsError as error:
         raise PipelineGone(f"The question cannot be read here: {error}") from error
     return question
+
+
+def large_question_of(request: ApprovalRequest) -> Question | None:
+    """As `question_of`, but without the proposal, which makes most of a large one and has versions of its own.
+
+    Raises:
+        PipelineGone: as `question_of`.
+    """
+    if request.is_manual:
+        return None
+    try:
+        artifact_id = referenced_artifact(request.question)
+        text = request.question if artifact_id is None else _artifact_text(artifact_id)
+        saved = json.loads(text)
+        saved["v"]["proposal"] = None
+        question: Question = decode(json.dumps(saved), load_artifact=DjangoArtifactBackend().load_artifact)
+    except (RhAgentsError, ValueError, LookupError, TypeError, RecursionError) as error:
+        raise PipelineGone(f"The question cannot be read here: {error}") from error
+    return question
+
+
+def _artifact_text(artifact_id: str) -> str:
+    artifact = Artifact.objects.filter(pk=artifact_id).first()
+    try:
+        return artifact.read().decode() if artifact is not None else ""
+    except FileNotFoundError:
+        return ""
 
 
 def current_version(request: ApprovalRequest) -> ProposalVersion:

@@ -11,6 +11,7 @@ from django.contrib.auth.decorators import login_required
 from django.core.files.storage import storages
 from django.http import FileResponse, Http404, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, render
+from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_safe
 
 from recovery.models import Artifact, ArtifactRef, Event, State, StorageEntry
@@ -71,12 +72,13 @@ def show_artifact(request: PageRequest, pk: uuid.UUID, artifact_id: str) -> Http
     return render_part(request, "recovery/artifact.html", part, context)
 
 
-def window_of(query: Mapping[str, Any]) -> Window:
-    """What of an artifact an address asks for; what it says that means nothing is left out."""
+def window_of(query: Mapping[str, Any], at_most: int = LARGE.bytes) -> Window:
+    """What of something large an address asks for; what it says that means nothing is left out."""
     rows = _number(query.get("rows", ""))
     at = str(query.get("at", ""))
     return replace(
         LARGE,
+        bytes=at_most,
         rows=min(rows, MOST_ROWS) if rows else LARGE.rows,
         sort=_number(query.get("sort", "")),
         descending=query.get("order") == "down",
@@ -149,11 +151,22 @@ def _attachment(artifact: Artifact, name: str, media_type: str) -> FileResponse:
         content_type=essence if _HARMLESS.fullmatch(essence) else "application/octet-stream",
     )
     response["Content-Length"] = artifact.size
+    _keep_harmless(response)
+    return response
+
+
+def harmless_file(response: HttpResponse, name: str, media_type: str) -> HttpResponse:
+    """The answer as a file to keep, as those of artifacts are."""
+    response["Content-Disposition"] = content_disposition_header(True, _file_name(name, media_type)) or "attachment"
+    _keep_harmless(response)
+    return response
+
+
+def _keep_harmless(response: HttpResponseBase) -> None:
     response["X-Content-Type-Options"] = "nosniff"
     response["Content-Security-Policy"] = "default-src 'none'; sandbox"
     response["Cross-Origin-Resource-Policy"] = "same-origin"
     response["Cache-Control"] = "private, no-store"
-    return response
 
 
 def _file_name(name: str, media_type: str) -> str:

@@ -12,13 +12,22 @@ from recovery.errors import PipelineGone
 from recovery.models import ApprovalRequest, Artifact, ProposalVersion
 from recovery.permissions import Say, say_of
 from recovery.services.answers import comment_required
-from recovery.services.questions import allowed_kinds, proposal_of, question_of, why_cannot_go_on, why_not_waiting
+from recovery.services.questions import (
+    allowed_kinds,
+    large_question_of,
+    proposal_of,
+    question_of,
+    why_cannot_go_on,
+    why_not_waiting,
+)
 from rh_agents.core.approvals import ChangeTarget, Choice, Question
 from rh_agents.core.errors import RhAgentsError, SerializationError
 from rh_agents.core.serialization import decode, referenced_artifact, to_plain, type_name
 
 # What is shown of a question that cannot be read: nobody can decide it here.
 KINDS = ("approve", "edit", "respond", "reject")
+# A proposal that is longer, as it is saved, is not read to show the page.
+LARGE_CHARACTERS = 200_000
 
 
 @dataclass(frozen=True)
@@ -40,6 +49,8 @@ class Asked:
         request = found[0].request
         versions = {version.number: version for version in found}
         try:
+            if len(found[-1].args) > LARGE_CHARACTERS:
+                return cls(request, versions, large_question_of(request))
             asked = cls(request, versions, question_of(request))
             asked.proposal()
             _ = asked.first_proposal
@@ -69,6 +80,11 @@ class Asked:
             return plain_of(version.args)
 
     @property
+    def is_large(self) -> bool:
+        """Whether the proposal is so long that a page shows it by parts, and that it is decided on as a whole."""
+        return len(self.current.args) > LARGE_CHARACTERS
+
+    @property
     def first_proposal(self) -> Any:
         return self.proposal(min(self.versions))
 
@@ -79,7 +95,10 @@ class Asked:
 
     @cached_property
     def kinds(self) -> list[str]:
-        return list(KINDS) if self.unreadable else allowed_kinds(self.request, self.question)
+        if self.unreadable:
+            return list(KINDS)
+        kinds = allowed_kinds(self.request, self.question)
+        return [kind for kind in kinds if kind != "edit"] if self.is_large else kinds
 
     @cached_property
     def comment_required(self) -> set[str]:

@@ -48,6 +48,7 @@ class Entered:
         self.seen_version = _number(data.get("seen_version")) if data else asked.current.number
         self.seen_digest = _text(data, "seen_digest") if data else asked.current.digest
         self.button = _text(data, "kind")
+        self.needs_json = False
         # Each form is bound by what it sends: a rejection brings the proposal along, so that no edit is lost.
         self.proposal = self._proposal_form(_if_sent(data, PROPOSAL))
         self.response = self._response_form(_if_sent(data, RESPONSE))
@@ -59,12 +60,27 @@ class Entered:
 
     def _proposal_form(self, data: Mapping[str, Any] | None) -> ModelForm[Any] | None:
         asked = self.asked
-        if asked.unreadable or not asked.has_proposal:
+        if asked.unreadable or not asked.has_proposal or asked.is_large:
             return None
         # Against the version that they saw: what they did not touch is no edit.
         initial = asked.proposal(self.seen_version)
         editable = False if self.is_read_only else asked.editable
-        return form_for(initial, prefix=PROPOSAL, editable=editable, data=data if editable else None)
+        data = data if editable else None
+        form = form_for(initial, prefix=PROPOSAL, editable=editable, data=data)
+        if form.is_as_json:
+            # As fields it stands again where nothing that was typed would be lost by it.
+            fields = form_for(initial, prefix=PROPOSAL, editable=editable)
+            self.needs_json = fields.is_too_large
+            is_wanted = form.action == "view fields" and not form.changes and not self.needs_json
+            fields.action = form.action
+            return fields if is_wanted else form
+        self.needs_json = form.is_too_large
+        if form.action == "view json":
+            return form.entered_as_json()
+        if not self.needs_json:
+            return form
+        # What has more values than a page has room for fields is edited as text.
+        return form_for(initial, prefix=PROPOSAL, editable=editable, data=data, as_json=True)
 
     def _response_form(self, data: Mapping[str, Any] | None) -> ModelForm[Any] | None:
         model = self.asked.response_model
@@ -202,20 +218,25 @@ class Entered:
         if form is None:
             return ""
         verb, _, path = form.action.partition(" ")
+        if verb == "view":
+            return self.first_field_id
         parent, _, key = path.rpartition(".")
         try:
-            node = form[parent if verb == "remove" else path]
+            node = form[parent if verb in ("remove", "up", "down") else path]
         except KeyError:
             return ""
         rows = _rows_in(node)
-        if not rows or verb not in ("add", "remove"):
+        if not rows or verb not in ("add", "remove", "up", "down"):
             return node.id
-        place = int(key) if verb == "remove" and key.isdecimal() else len(rows)
-        return rows[min(place, len(rows) - 1)].id
+        place = int(key) if verb != "add" and key.isdecimal() else len(rows)
+        place += {"up": -1, "down": 1}.get(verb, 0)
+        return rows[max(0, min(place, len(rows) - 1))].id
 
     def call(self) -> list[CallLine]:
         """What would run with what is entered, what differs from the run's own proposal marked."""
         asked = self.asked
+        if asked.is_large:
+            return []
         if self.proposal is None:
             value, errors = asked.proposal(), {}
         else:

@@ -199,6 +199,11 @@ class Way:
         return f"{self.request_url}{self.more}hand-on="
 
     @property
+    def proposal_url(self) -> str:
+        """To be followed by what is looked for in it."""
+        return reverse("recovery:proposal", args=[self.pk], query={"of": "now"})
+
+    @property
     def decide_url(self) -> str:
         return self._url("recovery:decide", self.pk)
 

@@ -196,7 +196,7 @@ def _comment_words(asked: Asked, kind: str) -> str:
 def _decided(asked: Asked, viewer: Any, decisions: list[Decision]) -> dict[str, Any]:
     approval = asked.request
     call = []
-    if asked.has_proposal:
+    if asked.has_proposal and not asked.is_large:
         call = call_lines(approval.action, asked.proposal(), initial=asked.first_proposal)
     decision = settling(decisions)
     outcome = outcome_of(approval, viewer, decision) if decision is not None else {}
@@ -206,7 +206,7 @@ def _decided(asked: Asked, viewer: Any, decisions: list[Decision]) -> dict[str, 
 
 def _earlier_edits(asked: Asked) -> Edits:
     """What people made of the proposal before: the versions after the run's own."""
-    if len(asked.versions) == 1 or not asked.has_proposal:
+    if len(asked.versions) == 1 or not asked.has_proposal or asked.is_large:
         return Edits()
     changes = list(changes_between(asked.first_proposal, asked.proposal()))
     return edits_of(changes, by=asked.current.by_name or "somebody")

@@ -1,9 +1,10 @@
 """Typed forms: the page they make, and models in all their ways."""
 
 import re
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any, Literal
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -185,9 +186,36 @@ _LEAVES: list[tuple[Any, st.SearchStrategy[Any]]] = [
     (datetime, st.datetimes(timezones=st.none() | st.just(UTC) | st.just(ZoneInfo("America/St_Johns")))),
     (timedelta, st.timedeltas()),
     (Method, st.sampled_from(Method)),
+    (time, st.times(timezones=st.none() | st.just(UTC))),
+    (UUID, st.uuids()),
+    (bytes, st.binary(max_size=20)),
+    (Literal["a", "b", 3], st.sampled_from(["a", "b", 3])),
+    (Annotated[int, Field(ge=-5, le=10)], st.integers(-5, 10)),
+    (Annotated[str, Field(max_length=5)], st.text(max_size=5)),
+    (tuple[int, str], st.tuples(st.integers(), _TEXTS)),
     (str | None, st.none() | _TEXTS),
     (int | str, st.integers() | _TEXTS),
+    (int | date | None, st.none() | st.integers() | st.dates()),
 ]
+
+
+class Leaf(BaseModel):
+    kind: Literal["leaf"] = "leaf"
+    weight: Decimal
+
+
+class Branch(BaseModel):
+    kind: Literal["branch"] = "branch"
+    name: str
+    twigs: list["Annotated[Leaf | Branch, Field(discriminator='kind')]"] = []
+    parent: "Branch | None" = None
+
+
+_TREES: st.SearchStrategy[Any] = st.recursive(
+    st.builds(Leaf, weight=st.decimals(allow_nan=False, allow_infinity=False)),
+    lambda inner: st.builds(Branch, name=_TEXTS, twigs=st.lists(inner, max_size=3)),
+    max_leaves=5,
+)
 
 
 @st.composite
@@ -201,6 +229,8 @@ def models(draw: st.DrawFn, depth: int = 2) -> BaseModel:
 
 
 def _drawn(draw: st.DrawFn, depth: int) -> tuple[Any, Any]:
+    if depth and draw(st.integers(0, 5)) == 0:
+        return Annotated[Leaf | Branch, Field(discriminator="kind")], draw(_TREES)
     if depth and draw(st.booleans()):
         nested = draw(models(depth=depth - 1))
         kind = draw(st.integers(0, 3))
@@ -218,7 +248,8 @@ def _drawn(draw: st.DrawFn, depth: int) -> tuple[Any, Any]:
     if shape == 2:
         return dict[str, annotation], draw(st.dictionaries(_TEXTS, values, max_size=3))
     if shape == 3:
-        return set[annotation], draw(st.sets(values, max_size=3))
+        kind = draw(st.sampled_from([set, frozenset]))
+        return kind[annotation], kind(draw(st.sets(values, max_size=3)))
     return annotation, draw(values)
 
 
@@ -231,6 +262,11 @@ def test_any_model_comes_back_equal_from_a_form_that_nobody_edited(initial: Base
     assert form.value == initial
     assert form.changes == []
     assert repr(form.value) == repr(initial)
+    # As JSON it comes back too.
+    as_json = form_for(initial, prefix="p", data=submitted(form_for(initial, prefix="p", as_json=True)))
+    assert as_json.is_as_json
+    assert as_json.value == initial
+    assert as_json.changes == []
     # A second page, made from what was entered, sends the same again.
     again = form_for(initial, prefix="p", data=submitted(form))
     assert again.value == initial

@@ -43,6 +43,38 @@ def test_a_row_is_removed_by_its_button_and_the_others_move_up() -> None:
     assert form.changes[1] == ("items.0.amount", "items 1, amount", "2.00", "7")
 
 
+def test_a_row_changes_places_with_its_neighbour_and_takes_along_what_was_typed() -> None:
+    initial = refund()
+    moved = sent(initial, {"items.1.amount": "7"}, press=("p:up", "items.1"))
+
+    assert moved.action == "up items.1"
+    assert dict(controls(render(moved)).sent)["p.items:rows"] == "1,0"
+    form = form_for(initial, prefix="p", data=submitted(moved))
+    assert form.is_edited
+    assert [(item.sku, item.amount) for item in form.value.items] == [("B", Decimal(7)), ("A", Decimal("1.00"))]
+    assert form.changes == [
+        ("items", "items, order of rows", "1, 2", "2, 1"),
+        ("items.0.amount", "items 1, amount", "2.00", "7"),
+    ]
+    back = form_for(initial, prefix="p", data=submitted(moved, press=("p:down", "items.0")))
+    assert [change.path for change in back.changes] == ["items.1.amount"]
+
+
+def test_a_row_at_an_end_stays_there() -> None:
+    for press in (("p:up", "items.0"), ("p:down", "items.1")):
+        assert sent(refund(), press=press).draft == refund()
+
+
+def test_what_has_no_order_has_no_buttons_for_it() -> None:
+    buttons = controls(render(sent(refund(tags={"a", "b"}, prices={"a": "1", "b": "2"})))).buttons
+    assert {value for name, value in buttons if name in ("p:up", "p:down")} == {"items.0", "items.1"}
+    form = sent(refund(tags={"a", "b"}))
+    data = submitted(form).copy()
+    data["p:up"] = "tags.1"
+    refused = form_for(refund(tags={"a", "b"}), prefix="p", data=data)
+    assert refused.non_field_errors == ["tags cannot do this: up."]
+
+
 def test_removed_rows_can_be_put_back() -> None:
     initial = refund()
     removed = sent(initial, press=("p:remove", "items.0"))
