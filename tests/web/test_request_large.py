@@ -9,7 +9,7 @@ from django.contrib.auth import get_user_model
 from django.utils import timezone
 from pydantic import BaseModel, Field
 
-from recovery.models import ApprovalRequest, AutoRule, Decision
+from recovery.models import ApprovalRequest, AutoRule, Decision, Risk
 from recovery.pipelines import pipeline
 from recovery.services.decide import decide
 from recovery.services.questions import current_version, proposal_of
@@ -170,6 +170,7 @@ def test_a_rule_decides_about_megabytes(asked):
         starts_at=timezone.now() - timedelta(days=1),
         ends_at=timezone.now() + timedelta(days=1),
         max_uses=3,
+        max_risk=Risk.MEDIUM,
     )
     request = asked(30_000)
     assert request.outcome == "approve"
