@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-# They start a dashboard, which takes longer than what each of their tests asks of it.
-TOGETHER = {"tests/project/test_run.py", "tests/browser/test_first_light.py"}
+# Two start a dashboard, which takes longer than what each of their tests asks of it. The workers of the third have to
+# renew short leases in time, which several such tests at once on two cores would not let them.
+TOGETHER = {"tests/project/test_run.py", "tests/browser/test_first_light.py", "tests/conformance/test_workers.py"}
 
 
 class OneByOne(LoadScopeScheduling):
