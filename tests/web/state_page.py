@@ -36,4 +36,4 @@ def tab_counts(page):
 
 
 def notice_texts(page):
-    return [one.text for one in page.all("div", class_="notice") if one.attrs.get("id") != "stale"]
+    return [one.text for one in page.all("div", class_="notice") if "hidden" not in one.attrs]

@@ -451,7 +451,7 @@ def test_votes_of_many_rows_cost_one_look_more(ada, grace, signed_in, django_ass
                 request=request, kind="approve", actor=person, digest="", created_at=request.opened_at
             )
     client = signed_in(ada)
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(5):
         page = read(client.get("/"))
     assert {one.text for one in page.all("span", class_="inbox-row-votes")} == {"2 of 3 votes"}
     assert all(one.text.startswith("expires in") for one in page.all("span", class_="inbox-row-end"))

@@ -164,7 +164,7 @@ def test_a_filter_that_means_nothing_is_left_out_and_said(browser, query, says):
     ran("still here")
     page = browser.get("/states/", query)
     assert page.status_code == 200
-    [notice] = [one for one in read(page).all("div", class_="notice-warn") if one.attrs.get("id") != "stale"]
+    [notice] = [one for one in read(page).all("div", class_="notice-warn") if "hidden" not in one.attrs]
     assert says in notice.text
     assert titles(page) == ["still here"]
 
