@@ -241,7 +241,7 @@ def test_the_list_takes_the_same_few_queries_however_long_it_is(browser, count):
     with CaptureQueriesContext(connection) as queries:
         assert len(listed(browser, status="completed", tags="a", text="b")) == count
     # Session, user, two of permissions, states, tags, what waits for the user, what is stuck.
-    assert len(queries) == 8, [query["sql"] for query in queries]
+    assert len(queries) == 5, [query["sql"] for query in queries]
     sql = " ".join(query["sql"] for query in queries)
     assert "OFFSET" not in sql
     for payload in ("recovery_event", '"output"', '"input"', '"custom_data"', '"error"'):
