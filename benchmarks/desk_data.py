@@ -39,7 +39,7 @@ def fill(states: int, opened: int, decided: int) -> bool:
         named = {"username": "CASE WHEN i % 3 = 0 THEN 'reviewer-' || i % 200 ELSE '' END"}
         named["group"] = f"CASE WHEN i % 3 = 0 THEN '' ELSE 'team-' || i % {TEAMS} END"
         only_some = f"WHERE NOT ({_OPEN_TO_ALL})"
-        _insert(RequestDecider, opened, only_some, **_OF_REQUEST, **named, why="'policy'")
+        _insert(RequestDecider, opened + decided, only_some, **_OF_REQUEST, **named, why="'policy'")
         decisions = {"kind": "'approve'", "actor": "1 + i % 100", "actor_name": "'reviewer'", "actor_kind": "'user'"}
         settled = f"WHERE i > {opened}"
         _insert(Decision, opened + decided, settled, **_OF_REQUEST, **decisions, id="i", created_at=_DECIDED)

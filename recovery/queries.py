@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.auth import get_user_model
-from django.db.models import Case, Exists, OuterRef, Q, QuerySet, Value, When
+from django.db.models import Case, OuterRef, Q, QuerySet, Subquery, When
 
 from recovery.models import (
     ApprovalRequest,
@@ -52,23 +52,23 @@ def counts_of(user: Any, lists: Sequence[Sequence[QuerySet[Any]]], more: Mapping
     Nothing is counted further than one more than `COUNT_AT_MOST`. Parts are counted in the order that they have: it
     keeps the database on the index that has it, instead of reading the table until it has seen enough.
     """
-    numbered = [(place, part) for place, parts in enumerate(lists) for part in parts]
-    asked: dict[str, Any] = {
-        f"part{number}": CountOf(part.values("pk")[: COUNT_AT_MOST + 1]) for number, (_, part) in enumerate(numbered)
-    }
-    found = get_user_model()._default_manager.filter(pk=user.pk).values_list(*{**asked, **(more or {})}.values()).get()
-    counts = [0] * len(lists)
-    for (place, _), count in zip(numbered, found, strict=False):
-        counts[place] = min(counts[place] + (count or 0), COUNT_AT_MOST + 1)
-    return (counts, found[len(numbered) :]) if more is not None else counts
+    asked = {f"count{number}": CountOf(*parts, at_most=COUNT_AT_MOST + 1) for number, parts in enumerate(lists)}
+    person = get_user_model()._default_manager.filter(pk=user.pk)
+    found = person.values_list(*{**asked, **(more or {})}.values()).get()
+    counts = list(found[: len(asked)])
+    return (counts, found[len(asked) :]) if more is not None else counts
 
 
 def first_of(parts: Sequence[ApprovalRequestQuerySet], at_most: int) -> ApprovalRequestQuerySet:
     """The most urgent requests of all `parts`."""
-    if len(parts) == 1:
-        return parts[0].most_urgent_first()[:at_most]
     ids = EitherOf(*(part.most_urgent_first()[:at_most] for part in parts))
     return ApprovalRequest.objects.filter(pk__in=ids).most_urgent_first()[:at_most]
+
+
+def newest_decided_of(parts: Sequence[ApprovalRequestQuerySet], at_most: int) -> ApprovalRequestQuerySet:
+    # Whole rows are read of those alone that are shown: what is put in order before is narrow.
+    ids = EitherOf(*(part.newest_decided_first()[:at_most] for part in parts))
+    return ApprovalRequest.objects.filter(pk__in=ids).newest_decided_first()[:at_most]
 
 
 def rows_of(requests: ApprovalRequestQuerySet) -> list[ApprovalRequest]:
@@ -76,7 +76,8 @@ def rows_of(requests: ApprovalRequestQuerySet) -> list[ApprovalRequest]:
     `is_wider`: more people may decide it than its policy says."""
     tags = Tag.objects.filter(state=OuterRef("state_id")).order_by("pk").values("tag")
     wider = RequestDecider.objects.filter(request=OuterRef("pk")).exclude(why=RequestDecider.Why.POLICY)
-    is_wider = Case(When(open_to_all=False, then=Exists(wider)), default=Value(False))
+    # One value of each, and not whether there is one: for that PostgreSQL would read all of them first.
+    is_wider = Case(When(open_to_all=False, then=Subquery(wider.values("pk")[:1])))
     rows = requests.select_related("holder").only(*_OF_A_ROW, *(f"holder__{name}" for name in _OF_A_PERSON))
     return list(rows.annotate(tag_names=ListOf(tags), is_wider=is_wider))
 

@@ -152,7 +152,7 @@ class Appender:
         if metadata:
             known_by.write_tags(key, metadata.tags, awaiting_at)
             if changes.base:
-                ApprovalRequest.objects.open().filter(state_id=key).renew_words()
+                ApprovalRequest.objects.filter(state_id=key).renew_words()
         elif awaiting_at or tip.status == StateStatus.AWAITING:
             _TOUCH_TAGS.run(state=key, at=awaiting_at)
         sql.insert_rows(Checkpoint, ("state_id", *sql.CHECKPOINT_COLUMNS), [(key, *self._row(new, changes, text))])

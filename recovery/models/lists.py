@@ -25,19 +25,29 @@ class EitherOf(Expression):
         self.parts = list(exprs)
 
     def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+        sql, params = self.union_sql(compiler)
+        return f"({sql})", params
+
+    def union_sql(self, compiler: Any) -> tuple[str, list[Any]]:
         parts, params = [], []
         for number, part in enumerate(self.parts):
             sql, given = compiler.compile(part)
             parts.append(f"SELECT * FROM {sql} part{number}")  # noqa: S608  nothing given
             params += given
-        return f"({' UNION ALL '.join(parts)})", params
+        return " UNION ALL ".join(parts), params
 
 
-class CountOf(Subquery):
-    """How many rows a query gives. Slice it, and the database counts no further."""
+class CountOf(EitherOf):
+    """How many rows `queries` give, counted up to `at_most`: a later one is not looked at once there are as many."""
 
-    template = "(SELECT COUNT(*) FROM (%(subquery)s) counted)"
-    output_field = models.IntegerField()
+    def __init__(self, *queries: models.QuerySet[Any], at_most: int) -> None:
+        super().__init__(*(query[:at_most] for query in queries))
+        self.output_field = models.IntegerField()
+        self.at_most = at_most
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+        sql, params = self.union_sql(compiler)
+        return f"(SELECT COUNT(*) FROM ({sql} LIMIT %s) counted)", [*params, self.at_most]  # noqa: S608  nothing given
 
 
 class ListOf(Subquery):

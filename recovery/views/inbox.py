@@ -37,10 +37,8 @@ def inbox(request: PageRequest) -> HttpResponse:
     filters = InboxFilters.of(request.GET)
     parts = _parts_of(request.user, filters.tab)
     narrowed, lost_place = parts_after(filters, [filters.narrow(part, request.user) for part in parts])
-    if filters.tab == "decided":
-        found = queries.rows_of(narrowed[0].newest_decided_first()[: PAGE_SIZE + 1])
-    else:
-        found = queries.rows_of(queries.first_of(narrowed, PAGE_SIZE + 1))
+    first = queries.newest_decided_of if filters.tab == "decided" else queries.first_of
+    found = queries.rows_of(first(narrowed, PAGE_SIZE + 1))
     rows, has_more = found[:PAGE_SIZE], len(found) > PAGE_SIZE
     shortage = Shortage(rows, request.user)
     context: dict[str, Any] = {
