@@ -96,7 +96,7 @@ def open_request(desk: Any, title: re.Pattern[str]) -> str:
 
     assert soon(is_there)
     desk.get_by_role("link", name=title).first.click()
-    desk.wait_for_url(re.compile("/requests/"))
+    desk.wait_for_url(re.compile("[?]request="))
     link = desk.locator(".meta a[href*='/states/']").first.get_attribute("href")
     return re.search(r"/states/([0-9a-f-]{36})/", link)[1]
 
