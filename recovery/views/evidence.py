@@ -2,10 +2,10 @@
 
 import uuid
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from recovery.rendering import json_tree
-from recovery.rendering.preview import Preview
+from recovery.rendering.preview import PICTURES, Preview
 from recovery.rendering.quantities import size as size_text
 from recovery.request_reads import Evidence
 from recovery.views.asked import plain_of
@@ -20,25 +20,30 @@ _ICONS = {"table": "table", "picture": "image", "json": "braces", "download": "f
 @dataclass(frozen=True, slots=True)
 class Exhibit:
     """One thing that is shown. `artifact_id` is empty for what is no artifact, `url` for what has no page of its own;
-    `is_step` for an address."""
+    `is_step` for an address; `place` is its id on the page."""
 
     name: str
     icon: str
     preview: Preview
     artifact_id: str = ""
     is_step: bool = False
+    place: str = ""
     url: str = ""
     file_url: str = ""
 
 
 def exhibits_of(state_id: uuid.UUID, evidence: Iterable[Evidence]) -> list[Exhibit]:
-    return [_exhibit(state_id, found, is_open=not place) for place, found in enumerate(evidence)]
+    return [
+        replace(_exhibit(state_id, found, is_open=place == 1), place=f"evidence-{place}")
+        for place, found in enumerate(evidence, start=1)
+    ]
 
 
 def _exhibit(state_id: uuid.UUID, found: Evidence, *, is_open: bool) -> Exhibit:
     if found.artifact is not None:
-        if found.artifact.size > LATER_BYTES and not is_open:
-            # It is folded, and to look into many of them would take its time.
+        is_picture = (found.media_type or found.artifact.media_type) in PICTURES
+        if found.artifact.size > LATER_BYTES and not is_open and not is_picture:
+            # It is folded, and to look into many of them would take its time. Of a picture only the head is read.
             shown = Preview("later", note=size_text(found.artifact.size))
         else:
             shown = preview_of(found.artifact, found.media_type, found.name)

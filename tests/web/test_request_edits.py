@@ -36,7 +36,7 @@ async def write(data: RefundInput, state: ExecutionState) -> str:
 def sides(page):
     """(field, before, after), with what is marked in brackets, of each row that differs."""
     rows = []
-    for edit in page.one("div", id="edits").all("section", class_="edit"):
+    for edit in page.one("div", id="edits").all("div", class_="edit"):
         for row in edit.all("tr", class_="is-changed"):
             cells = ["".join(_marked(child) for child in cell.children) for cell in row.all("td")]
             rows.append((edit.one("h4").text, *cells))

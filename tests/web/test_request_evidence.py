@@ -111,7 +111,7 @@ def test_what_is_large_and_folded_comes_when_it_is_opened(refund, ada_at, htmx):
     text = "line\n" * 40_000
     _, later = exhibits(ada_at, shows(refund, a__txt=("short", "text/plain"), b__txt=(text, "text/plain")))
     assert "line" not in later.one("div", class_="evidence-body").text
-    trigger = later.one("p", hx_trigger="toggle from:closest details once")
+    trigger = later.one("a", hx_trigger=f"click, toggle from:#{later.attrs['id']} once")
     assert "line line" in read(ada_at.get(trigger.attrs["hx-get"], headers=htmx)).text
 
 
