@@ -27,6 +27,9 @@ RecoveryError
 
 from typing import TYPE_CHECKING
 
+from django.utils import timezone
+from django.utils.translation import gettext, ngettext
+
 if TYPE_CHECKING:
     from recovery.models import ApprovalRequest, ProposalVersion, Resolution, State
 
@@ -88,7 +91,13 @@ class AlreadyResolved(Refused):
         self.resolution = resolution
         decision = resolution.decision
         super().__init__(
-            request, f"{decision.actor_name} was first: {resolution.outcome} at {decision.created_at:%H:%M:%S}"
+            request,
+            gettext("%(name)s was first: %(outcome)s at %(created_at)s")
+            % {
+                "name": decision.actor_name,
+                "outcome": resolution.outcome,
+                "created_at": f"{timezone.localtime(decision.created_at):%H:%M:%S}",
+            },
         )
 
 
@@ -131,7 +140,9 @@ class StaleProposal(Refused):
         self.seen = seen
         self.current = current
         self.changes = changes
-        super().__init__(request, f"the proposal is now version {current.number}; nothing was decided")
+        super().__init__(
+            request, gettext("the proposal is now version %(number)s; nothing was decided") % {"number": current.number}
+        )
 
 
 class StateHeld(RecoveryError):
@@ -141,9 +152,13 @@ class StateHeld(RecoveryError):
         self.states = states
         self.deleted = deleted
         names = ", ".join(str(state) for state in states)
-        verb = "is held by a worker" if len(states) == 1 else "are held by workers"
-        went = f"{deleted} went before" if deleted else "nothing was deleted"
-        super().__init__(f"{names} {verb}; {went}. Try again when the run pauses or ends.")
+        held = ngettext("%(names)s is held by a worker", "%(names)s are held by workers", len(states)) % {
+            "names": names
+        }
+        went = gettext("%(deleted)s went before") % {"deleted": deleted} if deleted else gettext("nothing was deleted")
+        super().__init__(
+            gettext("%(held)s; %(went)s. Try again when the run pauses or ends.") % {"held": held, "went": went}
+        )
 
 
 class NotPermitted(RecoveryError, PermissionError):
@@ -183,7 +198,11 @@ class OtherVersion(NotActedOn):
         self.seen = seen
         self.current = current
         super().__init__(
-            f"The pipeline {pipeline} is version {current} by now, and not {seen}. Look again before the run goes on."
+            gettext(
+                "The pipeline %(pipeline)s is version %(current)s by now, and not %(seen)s. "
+                "Look again before the run goes on."
+            )
+            % {"pipeline": pipeline, "current": current, "seen": seen}
         )
 
 

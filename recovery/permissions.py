@@ -8,6 +8,7 @@ from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import Group, Permission
 from django.db.models import Exists, F, Q, QuerySet, Value
 from django.db.models.functions import Concat
+from django.utils.translation import gettext
 
 from recovery.models import ApprovalRequest, Delegation
 from recovery.models.lists import ListOf
@@ -81,11 +82,11 @@ def why_not_decide(user: Any, request: ApprovalRequest) -> str:
 def say_of(user: Any, request: ApprovalRequest) -> Say:
     """What `user` has to say about `request`."""
     if not user.is_active:
-        return Say("Your account is not active.")
+        return Say(gettext("Your account is not active."))
     if not user.has_perm(DECIDE):
-        return Say("You are not among those who decide requests.")
+        return Say(gettext("You are not among those who decide requests."))
     if request.requested_by_id == user.pk and not request.self_approval:
-        return Say("You started this run, and the requester may not decide.")
+        return Say(gettext("You started this run, and the requester may not decide."))
     if request.open_to_all or _is_named(user, request):
         return Say()
     for delegation in Delegation.objects.active().for_pipeline(request.pipeline).filter(taker=user):
@@ -95,8 +96,11 @@ def say_of(user: Any, request: ApprovalRequest) -> Say:
         if may_decide and request.deciders.naming(giver).exists():
             return Say(on_behalf_of=giver)
     names = [str(one) for one in request.deciders.order_by("pk")[: NAMED_AT_MOST + 1]]
-    who = ", ".join(names[:NAMED_AT_MOST]) or "nobody"
-    return Say(f"The policy leaves this to {who}{' and others' if len(names) > NAMED_AT_MOST else ''}.")
+    who = ", ".join(names[:NAMED_AT_MOST]) or gettext("nobody")
+    return Say(
+        gettext("The policy leaves this to %(who)s%(count)s.")
+        % {"who": who, "count": gettext(" and others") if len(names) > NAMED_AT_MOST else ""}
+    )
 
 
 def _is_named(user: Any, request: ApprovalRequest) -> bool:
@@ -124,4 +128,4 @@ def holders_of(permission: str) -> QuerySet[Any]:
 
 def why_not_start(user: Any) -> str:
     """Starting runs, and trying failed ones again."""
-    return "" if user.has_perm("recovery.start_state") else "You are not among those who start runs."
+    return "" if user.has_perm("recovery.start_state") else gettext("You are not among those who start runs.")

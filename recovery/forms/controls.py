@@ -2,6 +2,7 @@
 
 from typing import Any, ClassVar, Final
 
+from django.utils.translation import gettext
 from pydantic import SecretBytes
 
 from recovery.forms.fields import UNSET, Node, Posted
@@ -9,10 +10,11 @@ from recovery.forms.hints import attributes
 from recovery.forms.messages import MISSING
 from recovery.forms.parse import TextError, parse
 from recovery.forms.shapes import Choice
+from recovery.languages import lazy as _
 from recovery.rendering.call import literal
 
 _SHORT_KINDS: Final = frozenset({"int", "float", "decimal", "date", "datetime", "time", "timedelta"})
-REQUIRED: Final = "This field is required."
+REQUIRED: Final = _("This field is required.")
 
 
 class LeafNode(Node):
@@ -79,7 +81,7 @@ class LeafNode(Node):
     def _sent(self, posted: Posted) -> str:
         text = posted.get(self.name)
         if text is None:
-            raise TextError(MISSING)
+            raise TextError(str(MISSING))
         return text
 
 
@@ -100,9 +102,9 @@ class CheckNode(LeafNode):
     def taken(self, posted: Posted) -> bool:
         sent = posted.get(self.name)
         if sent is None and posted.get(f"{self.name}:shown") is None:
-            raise TextError(MISSING)
+            raise TextError(str(MISSING))
         if sent not in (None, "on", "true"):
-            raise TextError("Tick the box, or leave it.")
+            raise TextError(gettext("Tick the box, or leave it."))
         self.text = sent or ""
         return sent is not None
 
@@ -138,7 +140,9 @@ class SelectNode(LeafNode):
         choices = self.shape.choices or (Choice("true", "yes", True), Choice("false", "no", False))
         current = next((choice for choice in choices if is_exactly(choice.value, self.initial)), None)
         if current is None and self.initial is not UNSET and self.initial is not None:
-            current = Choice("initial", f"{literal(self.initial)} (as it is)", self.initial)
+            current = Choice(
+                "initial", gettext("%(initial)s (as it is)") % {"initial": literal(self.initial)}, self.initial
+            )
             choices = (current, *choices)
         if self.shape.is_nullable:
             choices = (Choice("", "none", None), *choices)
@@ -151,10 +155,10 @@ class SelectNode(LeafNode):
         token = self._sent(posted)
         chosen = next((choice for choice in self.choices if choice.token == token), None)
         if chosen is None:
-            raise TextError("Choose one of the values that are offered.")
+            raise TextError(gettext("Choose one of the values that are offered."))
         self.text = token
         if chosen.value is UNSET and not self.face.is_omittable:
-            raise TextError(REQUIRED)
+            raise TextError(str(REQUIRED))
         return chosen.value
 
     def is_initial(self, value: Any) -> bool:
@@ -182,7 +186,7 @@ class SecretNode(LeafNode):
         if self.has_none_box:
             self.is_none = posted.get(f"{self.name}:none") is not None
             if self.is_none and text:
-                raise TextError("“No value” is ticked, and a text is entered: untick it, or clear the text.")
+                raise TextError(gettext("“No value” is ticked, and a text is entered: untick it, or clear the text."))
             if self.is_none:
                 return None
         if text:
@@ -192,7 +196,7 @@ class SecretNode(LeafNode):
             return self.initial
         if self.face.is_omittable:
             return UNSET
-        raise TextError(REQUIRED)
+        raise TextError(str(REQUIRED))
 
     @property
     def keys(self) -> int:

@@ -5,57 +5,75 @@ import re
 from decimal import Decimal
 from typing import Any, Final
 
+from django.utils.translation import gettext, ngettext
+
 from recovery.forms.parse import text_of
 from recovery.forms.shapes import Limits, Shape
+from recovery.languages import lazy as _
 
 # Beyond this a browser's number field would round.
 EXACT_IN_BROWSERS: Final = 2**53
 
 _FORMATS: Final[dict[str, str]] = {
-    "timedelta": "Hours, minutes and seconds, such as 1:30 or 2 days 04:00:00.",
-    "raw": "Written as JSON.",
+    "timedelta": _("Hours, minutes and seconds, such as 1:30 or 2 days 04:00:00."),
+    "raw": _("Written as JSON."),
 }
 
 
 def help_text(shape: Shape, description: str) -> str:
     """The author's description, then what can be said about the limits."""
-    parts = [description.strip(), _FORMATS.get(shape.kind, ""), *_limits_in_words(shape)]
+    parts = [description.strip(), str(_FORMATS.get(shape.kind, "")), *_limits_in_words(shape)]
     if shape.limits.pattern is not None and not parts[0]:
         # The author's words say it better than a regular expression can.
-        parts.append(f"Pattern: `{pattern_of(shape.limits)}`")
+        parts.append(gettext("Pattern: `%(limits)s`") % {"limits": pattern_of(shape.limits)})
     return " ".join(part if part.endswith((".", "!", "?", ":", "`")) else f"{part}." for part in parts if part)
 
 
 def _limits_in_words(shape: Shape) -> list[str]:
     limits, words = shape.limits, []
     if shape.kind in ("rows", "map"):
-        words.append(_between("entry", "entries", limits.min_length, limits.max_length))
+        words.append(_between("entries", limits.min_length, limits.max_length))
     elif shape.kind in ("str", "secret", "path", "text"):
-        words.append(_between("character", "characters", limits.min_length, limits.max_length))
+        words.append(_between("characters", limits.min_length, limits.max_length))
     else:
         words += [
             f"{word} {text_of(bound)}"
             for word, bound in (
-                ("At least", limits.ge),
-                ("More than", limits.gt),
-                ("At most", limits.le),
-                ("Less than", limits.lt),
-                ("A multiple of", limits.multiple_of),
+                (gettext("At least"), limits.ge),
+                (gettext("More than"), limits.gt),
+                (gettext("At most"), limits.le),
+                (gettext("Less than"), limits.lt),
+                (gettext("A multiple of"), limits.multiple_of),
             )
             if bound is not None
         ]
         if limits.decimal_places is not None:
-            digits = "digit" if limits.decimal_places == 1 else "digits"
-            words.append(f"At most {limits.decimal_places} {digits} after the point")
+            words.append(
+                ngettext(
+                    "At most %(count)s digit after the point",
+                    "At most %(count)s digits after the point",
+                    limits.decimal_places,
+                )
+                % {"count": limits.decimal_places}
+            )
     return words
 
 
-def _between(one: str, many: str, low: int | None, high: int | None) -> str:
+def _between(what: str, low: int | None, high: int | None) -> str:
     if low and high is not None:
-        return f"{low} {one if high == 1 else many}" if low == high else f"{low} to {high} {many}"
+        return _counted(what, high) if low == high else f"{low} – {_counted(what, high)}"
     if low:
-        return f"At least {low} {one if low == 1 else many}"
-    return "" if high is None else f"At most {high} {one if high == 1 else many}"
+        return gettext("At least %(counted)s") % {"counted": _counted(what, low)}
+    return "" if high is None else gettext("At most %(counted)s") % {"counted": _counted(what, high)}
+
+
+def _counted(what: str, count: int) -> str:
+    words = (
+        ngettext("%(count)s entry", "%(count)s entries", count)
+        if what == "entries"
+        else ngettext("%(count)s character", "%(count)s characters", count)
+    )
+    return words % {"count": count}
 
 
 def pattern_of(limits: Limits) -> str:

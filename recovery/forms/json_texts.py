@@ -4,6 +4,8 @@ import json
 from collections.abc import Iterator
 from typing import Any, ClassVar, Final
 
+from django.utils.translation import gettext
+
 from recovery.forms.controls import REQUIRED, LeafNode, is_exactly
 from recovery.forms.fields import UNSET, Posted
 from recovery.forms.parse import LONGEST_TEXT, TextError, is_lost_in_html, unix_newlines
@@ -59,9 +61,11 @@ class RawNode(LeafNode):
         if not self.text.strip():
             if self.face.is_omittable:
                 return UNSET
-            raise TextError(REQUIRED)
+            raise TextError(str(REQUIRED))
         if len(self.text) > LONGEST_TEXT:
-            raise TextError(f"This is longer than {LONGEST_TEXT:,} characters.")
+            raise TextError(
+                gettext("This is longer than %(longest_text)s characters.") % {"longest_text": f"{LONGEST_TEXT:,}"}
+            )
         try:
             data = json.loads(self.text)
             self._check_tags(data)
@@ -70,9 +74,9 @@ class RawNode(LeafNode):
         except TextError:
             raise
         except RecursionError:
-            raise TextError("This is nested too deeply.") from None
+            raise TextError(gettext("This is nested too deeply.")) from None
         except (ValueError, TypeError, LookupError) as error:
-            raise TextError(f"This is not JSON that can be read: {error}") from None
+            raise TextError(gettext("This is not JSON that can be read: %(error)s") % {"error": error}) from None
 
     def _check_tags(self, data: Any) -> None:
         """
@@ -81,7 +85,9 @@ class RawNode(LeafNode):
         """
         for tag, named in _tags(data):
             if tag not in _PLAIN_TAGS and (tag, named) not in self._classes:
-                raise TextError(f"A value of the sort “{named or tag}” cannot be entered here.")
+                raise TextError(
+                    gettext("A value of the sort “%(named)s” cannot be entered here.") % {"named": named or tag}
+                )
 
     def is_initial(self, value: Any) -> bool:
         return is_exactly(value, self.initial) and literal(value) == literal(self.initial)

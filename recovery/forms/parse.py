@@ -9,6 +9,7 @@ from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo, available_timezones
 
+from django.utils.translation import gettext
 from pydantic import TypeAdapter, ValidationError
 
 from recovery.forms.shapes import Kind
@@ -69,41 +70,48 @@ def parse(kind: Kind, text: str) -> Any:
         TextError: it is not one.
     """
     if len(text) > LONGEST_TEXT:
-        raise TextError(f"This is longer than {LONGEST_TEXT:,} characters.")
+        raise TextError(
+            gettext("This is longer than %(longest_text)s characters.") % {"longest_text": f"{LONGEST_TEXT:,}"}
+        )
     if is_lost_in_html(text):
-        raise TextError("This holds a character that cannot be sent or stored (U+0000 or half a surrogate pair).")
+        raise TextError(
+            gettext("This holds a character that cannot be sent or stored (U+0000 or half a surrogate pair).")
+        )
     reader = _READERS.get(kind)
     return reader(text.strip()) if reader else text
 
 
 def _integer(text: str) -> int:
     if len(text) > LONGEST_INTEGER and not _HEX.fullmatch(text):
-        raise TextError(f"This has more than {LONGEST_INTEGER:,} digits; write it as 0x and hexadecimal digits.")
+        raise TextError(
+            gettext("This has more than %(longest_integer)s digits; write it as 0x and hexadecimal digits.")
+            % {"longest_integer": f"{LONGEST_INTEGER:,}"}
+        )
     if _INTEGER.fullmatch(text):
         return int(text)
     if _HEX.fullmatch(text):
         return int(text, 16)
-    raise TextError("Enter a whole number, such as 42.")
+    raise TextError(gettext("Enter a whole number, such as 42."))
 
 
 def _float(text: str) -> float:
     if _NO_NUMBER.fullmatch(text) and "s" not in text.lower():
         return float(text)
     if not _NUMBER.fullmatch(text):
-        raise TextError("Enter a number, with a point before the fraction, such as 0.5.")
+        raise TextError(gettext("Enter a number, with a point before the fraction, such as 0.5."))
     value = float(text)
     if value - value != 0:
-        raise TextError("This number is too large.")
+        raise TextError(gettext("This number is too large."))
     return value
 
 
 def _decimal(text: str) -> Decimal:
     if not (_NUMBER.fullmatch(text) or _NO_NUMBER.fullmatch(text)):
-        raise TextError("Enter a number, with a point before the fraction, such as 1180.00.")
+        raise TextError(gettext("Enter a number, with a point before the fraction, such as 1180.00."))
     try:
         return Decimal(text)
     except InvalidOperation:
-        raise TextError("This number is too large.") from None
+        raise TextError(gettext("This number is too large.")) from None
 
 
 def _date(text: str) -> date:
@@ -111,19 +119,19 @@ def _date(text: str) -> date:
         try:
             return date.fromisoformat(text)
         except ValueError:
-            raise TextError("There is no such day.") from None
-    raise TextError("Enter a date as year-month-day, such as 2026-11-23.")
+            raise TextError(gettext("There is no such day.")) from None
+    raise TextError(gettext("Enter a date as year-month-day, such as 2026-11-23."))
 
 
 def parse_datetime(text: str, zone: tzinfo | None) -> datetime:
     """A date and time; an offset written behind it goes before `zone`."""
     match = _DATETIME.fullmatch(text.strip())
     if match is None:
-        raise TextError("Enter a date and time, such as 2026-11-23 16:01:12.")
+        raise TextError(gettext("Enter a date and time, such as 2026-11-23 16:01:12."))
     try:
         moment = datetime.fromisoformat(match[1].replace(",", "."))
     except ValueError:
-        raise TextError("There is no such day or time.") from None
+        raise TextError(gettext("There is no such day or time.")) from None
     return moment.replace(tzinfo=parse_zone(match[2]) if match[2] else zone)
 
 
@@ -131,11 +139,11 @@ def parse_time(text: str, zone: tzinfo | None) -> time:
     """A time of day; an offset written behind it goes before `zone`."""
     match = _TIME.fullmatch(text.strip())
     if match is None:
-        raise TextError("Enter a time, such as 16:01 or 16:01:12.")
+        raise TextError(gettext("Enter a time, such as 16:01 or 16:01:12."))
     try:
         moment = time.fromisoformat(match[1].replace(",", "."))
     except ValueError:
-        raise TextError("There is no such time.") from None
+        raise TextError(gettext("There is no such time.")) from None
     return moment.replace(tzinfo=parse_zone(match[2]) if match[2] else zone)
 
 
@@ -169,7 +177,7 @@ def parse_zone(text: str) -> tzinfo | None:
             return timezone(offset)
     elif text in _zone_names():
         return ZoneInfo(text)
-    raise TextError("Enter a time zone as UTC, +02:00 or Europe/Berlin.")
+    raise TextError(gettext("Enter a time zone as UTC, +02:00 or Europe/Berlin."))
 
 
 @cache
@@ -192,15 +200,15 @@ def _duration(text: str) -> timedelta:
         if text.lstrip("+-").upper().startswith("P"):
             return _ISO_DURATION.validate_python(text)
     except (OverflowError, ValidationError):
-        raise TextError("This duration is too long, or not one.") from None
-    raise TextError("Enter a duration as hours and minutes, such as 1:30, 02:00:05 or 2 days 04:00.")
+        raise TextError(gettext("This duration is too long, or not one.")) from None
+    raise TextError(gettext("Enter a duration as hours and minutes, such as 1:30, 02:00:05 or 2 days 04:00."))
 
 
 def _uuid(text: str) -> UUID:
     try:
         return UUID(text)
     except ValueError:
-        raise TextError("Enter a UUID, such as 7c1e4b0a-0c5f-4c1e-9a53-0f2d5b7a9e10.") from None
+        raise TextError(gettext("Enter a UUID, such as 7c1e4b0a-0c5f-4c1e-9a53-0f2d5b7a9e10.")) from None
 
 
 _READERS: Final[dict[str, Callable[[str], Any]]] = {

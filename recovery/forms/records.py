@@ -4,6 +4,7 @@ import copy
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Final
 
+from django.utils.translation import gettext
 from pydantic import BaseModel, RootModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
@@ -199,7 +200,10 @@ class ModelNode(GroupNode):
         except SURPRISES as error:
             # Validators of a proposal that nobody edited may be unable to take their own results.
             if is_edited and not failed:
-                self.errors.append(f"The model could not check this: {type(error).__name__}: {error}.")
+                self.errors.append(
+                    gettext("The model could not check this: %(type)s: %(error)s.")
+                    % {"type": type(error).__name__, "error": error}
+                )
         else:
             return None if failed else model
         return None
@@ -244,7 +248,9 @@ class ModelNode(GroupNode):
             elif node.is_editable:
                 node.derived = after[name]
             else:
-                node.errors.append("Your edit would change this, and it is set by the run: it cannot be changed here.")
+                node.errors.append(
+                    gettext("Your edit would change this, and it is set by the run: it cannot be changed here.")
+                )
         edited = {name for name, node in self.fields.items() if node.is_changed or node.derived is not UNSET}
         model.__pydantic_fields_set__.clear()
         model.__pydantic_fields_set__.update(self.initial.model_fields_set | edited)

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
+from django.utils.translation import gettext
+
 from recovery.forms.fields import MAX_ROWS, UNSET, Change, Cost, Face, Node, Posted, TooManyFields
 from recovery.forms.messages import MISSING
 from recovery.forms.records import GroupNode
@@ -87,16 +89,19 @@ class RowsNode(GroupNode):
     def bind(self, posted: Posted) -> None:
         sent = posted.get(self.rows_name)
         if sent is None:
-            self.errors.append(MISSING)
+            self.errors.append(str(MISSING))
             return
         origins = self._read_origins(sent)
         if origins is None:
-            self.errors.append(f"These rows cannot be read; a list has at most {MAX_ROWS:,}. Load the page again.")
+            self.errors.append(
+                gettext("These rows cannot be read; a list has at most %(max_rows)s. Load the page again.")
+                % {"max_rows": f"{MAX_ROWS:,}"}
+            )
             return
         try:
             rows = self._made_rows(origins)
         except TooManyFields:
-            self.errors.append("The form has too many fields for more rows.")
+            self.errors.append(gettext("The form has too many fields for more rows."))
             return
         self.rows, self._origins = rows, origins
         for row in rows:
@@ -135,7 +140,9 @@ class RowsNode(GroupNode):
         try:
             return container(entered)
         except TypeError as error:
-            self.errors.append(f"These cannot stand in a {container.__name__}: {error}.")
+            self.errors.append(
+                gettext("These cannot stand in a %(type)s: %(error)s.") % {"type": container.__name__, "error": error}
+            )
             return entered
 
     def at(self, loc: tuple[int | str, ...]) -> Node:
@@ -156,7 +163,12 @@ class RowsNode(GroupNode):
                 yield Change(f"{self.path}.{place}", f"{self.full_label} {place + 1}", self._show_item(item), "")
         kept = [origin for origin in self._origins if origin is not None]
         if kept != sorted(kept):
-            yield Change(self.path, f"{self.full_label}, order of rows", _order(sorted(kept)), _order(kept))
+            yield Change(
+                self.path,
+                gettext("%(full_label)s, order of rows") % {"full_label": self.full_label},
+                _order(sorted(kept)),
+                _order(kept),
+            )
         for row, origin in zip(self.rows, self._origins, strict=True):
             if origin is None:
                 yield Change(row.path, row.full_label, "", row.display)
@@ -274,10 +286,10 @@ class MapNode(RowsNode):
             try:
                 is_there = key in entries
             except TypeError as error:
-                row.errors.append(f"This cannot be a key: {error}.")
+                row.errors.append(gettext("This cannot be a key: %(error)s.") % {"error": error})
                 continue
             if is_there:
-                row.errors.append("Another row has this key already.")
+                row.errors.append(gettext("Another row has this key already."))
             entries[key] = value
         return entries
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Annotated, Any, Final, Generic, TypeVar
 
 from django.conf import settings
+from django.utils.translation import gettext
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
@@ -194,20 +195,26 @@ class ModelForm(Generic[ModelT]):
         rows = self._rows_at(parent_path if is_of_row else path) if is_of_row or verb == "add" else None
         node = rows or self._root.find(path)
         if node is None or not node.is_editable:
-            return "There is nothing at the place that the button was for. Load the page again."
+            return gettext("There is nothing at the place that the button was for. Load the page again.")
         if verb == "reset":
             try:
                 node.start()
             except TooManyFields:
-                return f"{node.full_label} cannot be put back: the form has too many fields. Load the page again."
+                return gettext(
+                    "%(full_label)s cannot be put back: the form has too many fields. Load the page again."
+                ) % {"full_label": node.full_label}
         elif verb == "set" and isinstance(node, OptionalNode):
             node.open()
         elif verb == "add" and rows:
-            return None if rows.add() else f"{rows.full_label} cannot have more rows."
+            return (
+                None
+                if rows.add()
+                else gettext("%(full_label)s cannot have more rows.") % {"full_label": rows.full_label}
+            )
         elif verb in ("up", "down") and rows and rows.move(key, -1 if verb == "up" else 1):
             return None
         elif not (verb == "remove" and rows and rows.remove(key)):
-            return f"{node.full_label} cannot do this: {verb}."
+            return gettext("%(full_label)s cannot do this: %(verb)s.") % {"full_label": node.full_label, "verb": verb}
         return None
 
     def _rows_at(self, path: str) -> RowsNode | None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Final, NamedTuple
 
+from django.utils.translation import gettext
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
 from recovery.forms.fields import UNSET, Change, Node, Posted, TooManyFields
@@ -12,13 +13,27 @@ from recovery.forms.messages import MISSING, plain_message
 from recovery.forms.records import SURPRISES, GroupNode, ModelNode
 from recovery.forms.shapes import Shape, shape_of
 from recovery.forms.texts import TextNode
+from recovery.languages import lazy as _
 
 _WORDS: Final[dict[str, str]] = {
-    "str": "text", "int": "whole number", "float": "number", "bool": "yes or no", "decimal": "decimal number",
-    "date": "date", "datetime": "date and time", "time": "time of day", "timedelta": "duration", "uuid": "UUID",
-    "path": "path", "secret": "secret", "choice": "choice", "rows": "list", "tuple": "tuple", "map": "table of keys",
+    "str": _("text"),
+    "int": _("whole number"),
+    "float": _("number"),
+    "bool": _("yes or no"),
+    "decimal": _("decimal number"),
+    "date": _("date"),
+    "datetime": _("date and time"),
+    "time": _("time of day"),
+    "timedelta": _("duration"),
+    "uuid": "UUID",
+    "path": _("path"),
+    "secret": _("secret"),
+    "choice": _("choice"),
+    "rows": _("list"),
+    "tuple": _("tuple"),
+    "map": _("table of keys"),
     "raw": "JSON",
-}  # fmt: skip
+}
 _TEXT_KINDS: Final = frozenset({"str", "int", "float", "decimal", "date", "timedelta", "uuid", "path", "text"})
 
 
@@ -38,7 +53,7 @@ class SwitchNode(GroupNode):
             return build()
         except TooManyFields:
             self.tree.spent = before
-            self.errors.append("The form has too many fields for this.")
+            self.errors.append(gettext("The form has too many fields for this."))
             return None
 
     @property
@@ -105,7 +120,7 @@ class OptionalNode(SwitchNode):
     def bind(self, posted: Posted) -> None:
         shown = posted.get(self.shown_name)
         if shown not in ("0", "1"):
-            self.errors.append(MISSING)
+            self.errors.append(str(MISSING))
             return
         self.is_set = posted.get(self.set_name) is not None
         if not self.is_set:
@@ -194,10 +209,10 @@ class UnionNode(SwitchNode):
             tokens[""] = None
         sent, was = posted.get(self.variant_name), posted.get(self.was_name)
         if sent is None or was is None:
-            self.errors.append(MISSING)
+            self.errors.append(str(MISSING))
             return
         if sent not in tokens or was not in tokens:
-            self.errors.append("Choose one of the kinds that are offered.")
+            self.errors.append(gettext("Choose one of the kinds that are offered."))
             return
         self.chosen = tokens[sent]
         shape = self.chosen.shape if self.chosen else None
@@ -224,7 +239,7 @@ class UnionNode(SwitchNode):
         if self.chosen is None:
             if self.face.is_omittable:
                 return UNSET
-            self.errors.append("Choose what this is.")
+            self.errors.append(gettext("Choose what this is."))
             return UNSET
         if self.inner is None:
             return None

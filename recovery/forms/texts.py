@@ -6,6 +6,7 @@ from datetime import datetime, time
 from typing import Any, ClassVar, Final
 
 import pydantic
+from django.utils.translation import gettext
 
 from recovery.forms.controls import REQUIRED, LeafNode
 from recovery.forms.fields import UNSET, Posted
@@ -67,7 +68,9 @@ class TextNode(LeafNode):
             self.is_none = posted.get(f"{self.name}:none") is not None
             if self.is_none:
                 if self.text.strip() and self.text != self._start:
-                    raise TextError("“No value” is ticked, and a text is entered: untick it, or clear the text.")
+                    raise TextError(
+                        gettext("“No value” is ticked, and a text is entered: untick it, or clear the text.")
+                    )
                 return None
         if (
             self.text == self._start
@@ -85,7 +88,7 @@ class TextNode(LeafNode):
                 return None
             if self.face.is_omittable:
                 return UNSET
-            raise TextError(REQUIRED)
+            raise TextError(str(REQUIRED))
         if not text and self.face.is_omittable:
             return UNSET
         value = parse(self.shape.kind, text)
@@ -101,7 +104,7 @@ class TextNode(LeafNode):
         except (ValueError, RecursionError):
             value = None
         if not isinstance(value, str):
-            raise TextError("Enter a JSON text: in double quotes, with escapes such as \\n or \\u0000.")
+            raise TextError(gettext("Enter a JSON text: in double quotes, with escapes such as \\n or \\u0000."))
         return self.shape.base(value) if self.shape.kind == "path" else value
 
     def is_initial(self, value: Any) -> bool:
@@ -153,7 +156,10 @@ class TextNode(LeafNode):
     @property
     def help(self) -> str:
         if self.is_escaped:
-            return f"{self.face.help} Written as a JSON text: it has characters that cannot be shown.".strip()
+            return (
+                gettext("%(help)s Written as a JSON text: it has characters that cannot be shown.")
+                % {"help": self.face.help}
+            ).strip()
         return self.face.help
 
 
@@ -191,7 +197,7 @@ class MomentNode(LeafNode):
                 return None
             if self.face.is_omittable:
                 return UNSET
-            raise TextError(REQUIRED)
+            raise TextError(str(REQUIRED))
         keeps_zone = self.zone == self._start_zone and isinstance(self.initial, datetime | time)
         zone = self.initial.tzinfo if keeps_zone else parse_zone(self.zone)
         value = parse_time(self.text, zone) if self.shape.kind == "time" else parse_datetime(self.text, zone)
@@ -203,7 +209,9 @@ class MomentNode(LeafNode):
 
     @property
     def zone_help(self) -> str:
-        return "Time zone: UTC, +02:00 or Europe/Berlin" + ("." if self.shape.kind == "time" else "; empty for none.")
+        return gettext("Time zone: UTC, +02:00 or Europe/Berlin") + (
+            "." if self.shape.kind == "time" else gettext("; empty for none.")
+        )
 
     @property
     def zone_name(self) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from pydantic import BaseModel, RootModel, SecretBytes, SecretStr
 
+from recovery.languages import lazy as _
 from recovery.rendering.literals import quoted, scalar_literal
 
 INDENT: Final = "  "
@@ -37,8 +38,8 @@ class CallBlock:
 
 
 class _Mark(Enum):
-    UNKNOWN = "there is nothing to compare with"
-    NEW = "the initial value has nothing here"
+    UNKNOWN = _("there is nothing to compare with")
+    NEW = _("the initial value has nothing here")
 
 
 class _Part(NamedTuple):

@@ -3,6 +3,8 @@
 import re
 from typing import NamedTuple
 
+from django.utils.translation import gettext
+
 from recovery.rendering.plain import visible
 
 # A deep recursion is cut in the middle: what was called first and what failed in the end are what counts.
@@ -33,7 +35,11 @@ def traceback_lines(traceback: str, base_dir: str = "") -> list[TraceLine]:
     if len(lines) <= _LINES_AT_MOST:
         return lines
     half = _LINES_AT_MOST // 2
-    return [*lines[:half], TraceLine(f"  … {len(lines) - 2 * half:,} lines left out …"), *lines[-half:]]
+    return [
+        *lines[:half],
+        TraceLine(gettext("  … %(count)s lines left out …") % {"count": f"{len(lines) - 2 * half:,}"}),
+        *lines[-half:],
+    ]
 
 
 def _lines(texts: list[str], base_dir: str) -> list[TraceLine]:

@@ -10,6 +10,7 @@ from enum import Enum
 from itertools import islice
 from typing import Any, NamedTuple
 
+from django.utils.translation import gettext, ngettext
 from pydantic import BaseModel
 
 from recovery.rendering.plain import shortened, visible
@@ -74,7 +75,7 @@ def tree(value: Any, at: Sequence[int] = (), start: int = 0) -> Node:
         nodes_left -= len(node.children)
         node.next = first + len(node.children)
         missing = inside.length - node.next
-        node.more = f"{missing:,} more" if missing > 0 else ""
+        node.more = gettext("%(missing)s more") % {"missing": f"{missing:,}"} if missing > 0 else ""
         node.is_open = depth < _OPEN_DEPTH and len(node.children) <= _OPEN_CHILDREN
     return root
 
@@ -107,7 +108,7 @@ class Inside(NamedTuple):
 def inside_of(value: Any) -> Inside | None:
     """What a container holds, read only as far as it is shown; `None` for a leaf."""
     if isinstance(value, Mapping):
-        return Inside(len(value), _counted(len(value), "key"), ((_name(k), v) for k, v in value.items()))
+        return Inside(len(value), _keys(len(value)), ((_name(k), v) for k, v in value.items()))
     if isinstance(value, BaseModel):
         return _fields(value, [*type(value).model_fields, *(value.model_extra or {})])
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -115,18 +116,25 @@ def inside_of(value: Any) -> Inside | None:
     if isinstance(value, tuple) and hasattr(value, "_fields"):
         return _fields(value, list(value._fields))
     if isinstance(value, list | tuple | Set):
-        kind = "set, " if isinstance(value, Set) else ""
-        return Inside(len(value), kind + _counted(len(value), "item"), ((str(i), v) for i, v in enumerate(value)))
+        label = _items(len(value))
+        if isinstance(value, Set):
+            label = gettext("set, %(items)s") % {"items": label}
+        return Inside(len(value), label, ((str(i), v) for i, v in enumerate(value)))
     return None
 
 
 def _fields(value: Any, names: list[str]) -> Inside:
-    label = f"{type(value).__name__}, {_counted(len(names), 'field')}"
+    fields = ngettext("%(count)s field", "%(count)s fields", len(names)) % {"count": f"{len(names):,}"}
+    label = f"{type(value).__name__}, {fields}"
     return Inside(len(names), label, ((name, getattr(value, name, None)) for name in names))
 
 
-def _counted(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+def _keys(count: int) -> str:
+    return ngettext("%(count)s key", "%(count)s keys", count) % {"count": f"{count:,}"}
+
+
+def _items(count: int) -> str:
+    return ngettext("%(count)s item", "%(count)s items", count) % {"count": f"{count:,}"}
 
 
 def _name(key: Any) -> str:
@@ -144,10 +152,10 @@ def _leaf(value: Any) -> str:
         case str():
             return _quoted(value)
         case bytes() | bytearray() | memoryview():
-            return f"bytes, {size(len(value))}"
+            return gettext("bytes, %(count)s") % {"count": size(len(value))}
         case int() if value.bit_length() > 1024:
             # Python refuses to write very long integers out, and nobody reads them.
-            return f"an integer of {value.bit_length():,} bits"
+            return gettext("an integer of %(value)s bits") % {"value": f"{value.bit_length():,}"}
         case date() | time():
             return value.isoformat()
         case _:
@@ -156,11 +164,15 @@ def _leaf(value: Any) -> str:
 
 def _quoted(text: str) -> str:
     quoted = visible(json.dumps(shortened(text, AT_MOST_CHARACTERS), ensure_ascii=False))
-    return quoted if len(text) <= AT_MOST_CHARACTERS else f"{quoted} ({len(text):,} characters)"
+    return (
+        quoted
+        if len(text) <= AT_MOST_CHARACTERS
+        else gettext("%(quoted)s (%(count)s characters)") % {"quoted": quoted, "count": f"{len(text):,}"}
+    )
 
 
 def _written(value: Any) -> str:
     try:
         return str(value)
     except Exception:  # A foreign value's own code; the page shows the others.
-        return f"a {type(value).__name__} that cannot be written"
+        return gettext("a %(type)s that cannot be written") % {"type": type(value).__name__}

@@ -3,33 +3,36 @@
 from collections.abc import Mapping
 from typing import Any
 
+from django.utils.translation import gettext
+
+from recovery.languages import lazy as _
 from recovery.rendering import quantities
 
 LABELS = {
-    "users": "People",
-    "groups": "Groups",
-    "permission": "Permission",
-    "needed": "People needed",
-    "from_groups": "Needed from groups",
-    "self_approval": "Who started the run may decide",
-    "reject_by": "Rejected by",
-    "comment_required": "Needs words",
-    "bulk_up_to": "Decided together up to",
-    "undo_window_s": "Can be taken back for",
-    "expires_after_s": "Expires after",
-    "on_expire": "What it is then",
-    "remind_every_s": "Reminders every",
-    "escalate_after_s": "Escalated after",
-    "escalate_to": "Escalated to",
+    "users": _("People"),
+    "groups": _("Groups"),
+    "permission": _("Permission"),
+    "needed": _("People needed"),
+    "from_groups": _("Needed from groups"),
+    "self_approval": _("Who started the run may decide"),
+    "reject_by": _("Rejected by"),
+    "comment_required": _("Needs words"),
+    "bulk_up_to": _("Decided together up to"),
+    "undo_window_s": _("Can be taken back for"),
+    "expires_after_s": _("Expires after"),
+    "on_expire": _("What it is then"),
+    "remind_every_s": _("Reminders every"),
+    "escalate_after_s": _("Escalated after"),
+    "escalate_to": _("Escalated to"),
 }
-ON_EXPIRE = {"reject": "rejected", "approve": "approved", "cancel": "the run is cancelled"}
-REJECT_BY = {"one": "one person", "majority": "more than half of those needed"}
+ON_EXPIRE = {"reject": _("rejected"), "approve": _("approved"), "cancel": _("the run is cancelled")}
+REJECT_BY = {"one": _("one person"), "majority": _("more than half of those needed")}
 KINDS = {
-    "approve": "approving",
-    "edit": "approving with changes",
-    "respond": "answering",
-    "reject": "rejecting",
-    "request_changes": "sending back",
+    "approve": _("approving"),
+    "edit": _("approving with changes"),
+    "respond": _("answering"),
+    "reject": _("rejecting"),
+    "request_changes": _("sending back"),
 }
 NOTHING = "–"
 
@@ -45,17 +48,23 @@ def words_of(name: str, value: Any) -> str:
     if value is None or value == "":
         return NOTHING
     if name.endswith("_s"):
-        return duration(value) if value else "not at all"
+        return duration(value) if value else gettext("not at all")
     if name == "on_expire":
-        return ON_EXPIRE[value]
+        return str(ON_EXPIRE[value])
     if name == "reject_by":
-        return REJECT_BY[value]
+        return str(REJECT_BY[value])
     if name == "comment_required":
-        return ", ".join(word for kind, word in KINDS.items() if kind in value) or "nothing"
+        return ", ".join(str(word) for kind, word in KINDS.items() if kind in value) or gettext("nothing")
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return gettext("yes") if value else gettext("no")
     if isinstance(value, Mapping):
-        return ", ".join(f"{count} of {group}" for group, count in sorted(value.items())) or NOTHING
+        return (
+            ", ".join(
+                gettext("%(count)s of %(group)s") % {"count": count, "group": group}
+                for group, count in sorted(value.items())
+            )
+            or NOTHING
+        )
     if isinstance(value, frozenset | set | list):
         return ", ".join(sorted(value)) or NOTHING
     return str(value)

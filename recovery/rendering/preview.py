@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 
 from recovery.rendering import json_tree, markdown, pictures
 from recovery.rendering.code import coloured, language_of
@@ -147,22 +148,29 @@ def _decoded(head: bytes, charset: str, is_whole: bool) -> str:
     try:
         encoding = codecs.lookup(encoding).name
     except LookupError:
-        raise _UndecodableError(f"its charset {charset} is unknown") from None
+        raise _UndecodableError(gettext("its charset %(charset)s is unknown") % {"charset": charset}) from None
     if encoding not in _CHARSETS:
-        raise _UndecodableError(f"its charset {charset} is not one of text")
+        raise _UndecodableError(gettext("its charset %(charset)s is not one of text") % {"charset": charset})
     try:
         # Not final: the head may end in the middle of a character.
         return codecs.getincrementaldecoder(encoding)().decode(head, final=is_whole)
     except UnicodeDecodeError as error:
-        raise _UndecodableError(f"it is not {encoding} text: {error.reason} at byte {error.start:,}") from None
+        raise _UndecodableError(
+            gettext("it is not %(encoding)s text: %(reason)s at byte %(start)s")
+            % {"encoding": encoding, "reason": error.reason, "start": f"{error.start:,}"}
+        ) from None
 
 
 def _show_text(text: str, is_whole: bool, asked: _Asked) -> Preview:
     if not text:
-        return Preview("text", note="empty")
+        return Preview("text", note=gettext("empty"))
     shown = text[: asked.window.characters]
     is_all = is_whole and len(shown) == len(text)
-    note = asked.size if is_all else f"the first {len(shown):,} characters of {asked.size}"
+    note = (
+        asked.size
+        if is_all
+        else gettext("the first %(count)s characters of %(size)s") % {"count": f"{len(shown):,}", "size": asked.size}
+    )
     html = coloured(visible(shown), asked.language) if asked.language else None
     if html is not None:
         return Preview("code", note=note, html=html, is_cut=not is_all)
@@ -176,11 +184,16 @@ def _show_json(text: str, is_whole: bool, asked: _Asked) -> Preview:
     try:
         value = json.loads(text)
     except json.JSONDecodeError as error:
-        return _broken(f"it is not JSON: {error.msg} at line {error.lineno}, column {error.colno}", text, asked)
+        return _broken(
+            gettext("it is not JSON: %(msg)s at line %(lineno)s, column %(colno)s")
+            % {"msg": error.msg, "lineno": error.lineno, "colno": error.colno},
+            text,
+            asked,
+        )
     except RecursionError:
-        return _broken("it is nested too deeply", text, asked)
+        return _broken(gettext("it is nested too deeply"), text, asked)
     except ValueError:
-        return _broken("it holds a number that is too long", text, asked)
+        return _broken(gettext("it holds a number that is too long"), text, asked)
     return _of_tree(value, text, asked)
 
 
@@ -192,7 +205,7 @@ def _show_value(text: str, is_whole: bool, asked: _Asked) -> Preview:
     except SerializationError as error:
         return _broken(str(error), text, asked)
     except RecursionError:
-        return _broken("it is nested too deeply", text, asked)
+        return _broken(gettext("it is nested too deeply"), text, asked)
     if kind == "pandas:DataFrame" and isinstance(value["columns"], dict):
         return _of_table(*table_of_frame(value["columns"], asked.window), asked)
     return _of_tree(value, text, asked)
@@ -214,7 +227,7 @@ def _broken(reason: str, text: str, asked: _Asked) -> Preview:
 
 
 def _show_markdown(text: str, is_whole: bool, asked: _Asked) -> Preview:
-    note = asked.size if is_whole else f"the beginning of {asked.size}"
+    note = asked.size if is_whole else gettext("the beginning of %(size)s") % {"size": asked.size}
     return Preview("markdown", note=note, html=markdown.render(text), is_cut=not is_whole)
 
 
@@ -226,7 +239,7 @@ def _show_table(text: str, is_whole: bool, asked: _Asked, delimiter: str = "") -
     try:
         table, note = table_of_csv(text, is_whole, asked.window, delimiter)
     except csv.Error as error:
-        return _broken(f"it is not CSV: {error}", text, asked)
+        return _broken(gettext("it is not CSV: %(error)s") % {"error": error}, text, asked)
     return _of_table(table, note, asked, is_cut=not is_whole)
 
 
@@ -239,8 +252,10 @@ def _of_table(table: Table | None, note: str, asked: _Asked, *, is_cut: bool = F
 def _show_picture(head: bytes, asked: _Asked, size: int) -> Preview:
     found = pictures.size_of(head)
     if found is None:
-        return Preview("broken", note=asked.size, reason="it is not a picture of the type that it says it is")
+        return Preview("broken", note=asked.size, reason=gettext("it is not a picture of the type that it says it is"))
     points = f"{found.width:,} × {found.height:,}"
     if size > pictures.LARGEST_BYTES or found.width * found.height > pictures.MOST_POINTS:
-        return Preview("download", note=f"{points}, {asked.size}", reason="The picture is too large to be shown here.")
+        return Preview(
+            "download", note=f"{points}, {asked.size}", reason=gettext("The picture is too large to be shown here.")
+        )
     return Preview("picture", note=f"{points}, {asked.size}", picture=found)

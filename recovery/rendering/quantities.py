@@ -3,7 +3,8 @@
 from datetime import datetime
 
 from django.utils import timezone
-from django.utils.formats import date_format
+from django.utils.formats import date_format, number_format
+from django.utils.translation import gettext
 
 MINUTE_S = 60
 HOUR_S = 60 * MINUTE_S
@@ -22,7 +23,7 @@ def duration(seconds: float) -> str:
     if seconds < 0.0995:
         return f"{round(seconds * 1000)} ms"
     if round(seconds, 1) < MINUTE_S:
-        return f"{seconds:.1f} s"
+        return f"{_one_place(seconds)} s"
     whole = round(seconds)
     if whole < HOUR_S:
         return _two_units(whole, MINUTE_S, "min", 1, "s")
@@ -46,8 +47,12 @@ def ago(when: datetime, now: datetime) -> str:
     if abs(seconds) >= DATE_AFTER_S:
         return date_format(timezone.localtime(when), "j M Y")
     if abs(seconds) < 1:
-        return "just now"
-    return f"{span(seconds)} ago" if seconds > 0 else f"in {span(-seconds)}"
+        return gettext("just now")
+    return (
+        gettext("%(span)s ago") % {"span": span(seconds)}
+        if seconds > 0
+        else gettext("in %(span)s") % {"span": span(-seconds)}
+    )
 
 
 def size(count: int) -> str:
@@ -60,7 +65,12 @@ def size(count: int) -> str:
         # 999.5 and above would round up to a fourth digit.
         if amount < 999.5 or unit == "TB":
             break
-    return f"{amount:.1f} {unit}" if amount < 9.95 else f"{round(amount)} {unit}"
+    return f"{_one_place(amount)} {unit}" if amount < 9.95 else f"{round(amount)} {unit}"
+
+
+def _one_place(amount: float) -> str:
+    """With the point or comma of the reader's language."""
+    return number_format(round(amount, 1), 1)
 
 
 def _two_units(whole: int, big_s: int, big: str, small_s: int, small: str) -> str:

@@ -10,6 +10,8 @@ from io import StringIO
 from itertools import islice
 from typing import Any
 
+from django.utils.translation import gettext
+
 from recovery.rendering.plain import shortened, visible
 from recovery.rendering.window import Window
 
@@ -74,7 +76,7 @@ def _shown(columns: list[str], rows: list[list[str]], count: int, is_whole: bool
     rows = rows[: window.rows]
     notes = [_shown_of(len(rows), count, is_whole)]
     if len(columns) > _COLUMNS:
-        notes.append(f"{_COLUMNS} of {len(columns):,} columns")
+        notes.append(gettext("%(columns)s of %(count)s columns") % {"columns": _COLUMNS, "count": f"{len(columns):,}"})
     columns = [_cell(column) for column in columns[:_COLUMNS]]
     rows = [[_cell(cell) for cell in row[:_COLUMNS]] + [""] * (len(columns) - len(row)) for row in rows]
     numeric = {
@@ -88,10 +90,14 @@ def _shown(columns: list[str], rows: list[list[str]], count: int, is_whole: bool
 
 def _shown_of(shown: int, count: int, is_whole: bool) -> str:
     if shown < count:
-        return f"{shown} of {count:,} rows" if is_whole else f"{shown} of the first {count:,} rows"
+        return (
+            gettext("%(shown)s of %(count)s rows") % {"shown": shown, "count": f"{count:,}"}
+            if is_whole
+            else gettext("%(shown)s of the first %(count)s rows") % {"shown": shown, "count": f"{count:,}"}
+        )
     if not is_whole:
-        return "the first row" if shown == 1 else f"the first {shown} rows"
-    return "1 row" if count == 1 else f"{count} rows"
+        return gettext("the first row") if shown == 1 else gettext("the first %(shown)s rows") % {"shown": shown}
+    return gettext("1 row") if count == 1 else gettext("%(count)s rows") % {"count": count}
 
 
 def _sorted(rows: Iterable[list[str]], place: int, descending: bool) -> list[list[str]]:

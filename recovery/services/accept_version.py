@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
+from django.utils.translation import gettext
 
 from recovery.errors import NotActedOn, NotPermitted, OtherVersion, PipelineGone
 from recovery.models import ApprovalRequest, Resumption, State
@@ -65,10 +66,10 @@ def accept_version(state_id: uuid.UUID, *, version: str, by: Any, channel: str =
 
 def _why_not(state: State) -> str:
     if not is_ours(state):
-        return "A program of its own runs this, with the version that it has."
+        return gettext("A program of its own runs this, with the version that it has.")
     if state.status in (State.Status.COMPLETED, State.Status.CANCELLED):
-        return f"The run is {state.status}."
+        return gettext("The run is %(status)s.") % {"status": state.status}
     # It runs the version that it took the run on with, and may come to an end with that.
     if State.objects.held().filter(pk=state.pk).exists():
-        return "A worker is at the run now. Look again when it pauses or ends."
+        return gettext("A worker is at the run now. Look again when it pauses or ends.")
     return ""

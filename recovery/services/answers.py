@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.translation import gettext
 from pydantic import BaseModel, ValidationError
 
 from recovery import pipelines
@@ -62,7 +63,15 @@ class Act:
         for name, kinds in GOES_WITH.items():
             if getattr(self, name) not in (None, "") and self.kind not in kinds:
                 goes = " or ".join(repr(kind) for kind in kinds)
-                raise InvalidInput({name: [f"A {name} goes with {goes}, not with {self.kind!r}."]}, WHAT)
+                raise InvalidInput(
+                    {
+                        name: [
+                            gettext("A %(name)s goes with %(goes)s, not with %(kind)s.")
+                            % {"name": name, "goes": goes, "kind": f"{self.kind!r}"}
+                        ]
+                    },
+                    WHAT,
+                )
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +87,15 @@ def check_act(request: ApprovalRequest, question: Question | None, act: Act, say
     `say_why` is what somebody is told who gave none."""
     offered = allowed_kinds(request, question)
     if act.kind not in offered:
-        raise InvalidInput({"kind": [f"{act.kind!r} is not offered here; there are: {', '.join(offered)}"]}, WHAT)
+        raise InvalidInput(
+            {
+                "kind": [
+                    gettext("%(kind)s is not offered here; there are: %(offered)s")
+                    % {"kind": f"{act.kind!r}", "offered": ", ".join(offered)}
+                ]
+            },
+            WHAT,
+        )
     act.check_parts()
     if not act.comment.strip() and act.kind in comment_required(request, question):
         raise InvalidInput({"comment": [say_why]}, WHAT)
@@ -90,7 +107,7 @@ def answer_of(request: ApprovalRequest, question: Question | None, act: Act) -> 
     Raises:
         InvalidInput: the request does not offer that kind, or what came with it does not validate.
     """
-    check_act(request, question, act, "Say why: this decision needs a comment.")
+    check_act(request, question, act, gettext("Say why: this decision needs a comment."))
     raw = Answer(kind=act.kind, comment=act.comment, proposal=act.proposal, response=act.response)
     if question is None:
         return raw
@@ -133,7 +150,15 @@ def sent_back(request: ApprovalRequest, question: Question | None, act: Act) -> 
     """
     targets = [target.address for target in question.change_targets] if question is not None else []
     if act.to not in targets:
-        raise InvalidInput({"to": [f"{act.to!r} is no step to go back to; there are: {', '.join(targets)}"]}, WHAT)
+        raise InvalidInput(
+            {
+                "to": [
+                    gettext("%(to)s is no step to go back to; there are: %(targets)s")
+                    % {"to": f"{act.to!r}", "targets": ", ".join(targets)}
+                ]
+            },
+            WHAT,
+        )
     if act.inputs is None:
         return SentBack(act.to)
     try:

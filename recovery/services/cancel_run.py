@@ -6,6 +6,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from recovery.backends import DjangoStateBackend
 from recovery.errors import InvalidInput, NotCancellable, NotPermitted
@@ -27,9 +28,9 @@ CANCELLED = "run_cancelled"
 def why_not_cancel(state: State) -> str:
     """Empty if the run could be cancelled, but for a worker that is at it."""
     if not is_ours(state):
-        return "This run belongs to a program of its own, which has to cancel it."
+        return gettext("This run belongs to a program of its own, which has to cancel it.")
     if state.status in (State.Status.COMPLETED, State.Status.CANCELLED):
-        return f"The run is {state.status} already."
+        return gettext("The run is %(status)s already.") % {"status": state.status}
     return ""
 
 
@@ -58,7 +59,7 @@ def cancel_run(state_id: uuid.UUID, *, by: Any, reason: str, channel: str = "web
         # The number of the lease moves, so that a worker that slept through its lease writes nothing any more.
         unheld = State.objects.unheld().filter(pk=state.pk)
         if not unheld.update(lease_until=None, lease_owner="", fence=F("fence") + 1):
-            raise NotCancellable("A worker is at the run now. Cancel it when it pauses or ends.")
+            raise NotCancellable(gettext("A worker is at the run now. Cancel it when it pauses or ends."))
         requests = list(ApprovalRequest.objects.select_for_update().open().filter(state=state).order_by("pk"))
         for request in requests:
             request.state = state
@@ -73,7 +74,7 @@ def cancel_run(state_id: uuid.UUID, *, by: Any, reason: str, channel: str = "web
 def _checked(reason: str) -> str:
     reason = reason.strip()
     if not reason:
-        raise InvalidInput({"reason": ["Say why: it stays in the record."]}, "the cancellation")
+        raise InvalidInput({"reason": [gettext("Say why: it stays in the record.")]}, "the cancellation")
     try:
         return check_text(reason, "The reason", LONGEST_REASON)
     except ValueError as error:

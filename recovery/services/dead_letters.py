@@ -9,6 +9,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import BooleanField, Exists, F, Func, OuterRef, Q, QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from recovery.errors import InvalidInput, NotPermitted, NotStuck, RecoveryError
 from recovery.models import Resolution, Resumption, State
@@ -105,7 +106,11 @@ def dismiss(state_id: uuid.UUID, *, by: Any, channel: str = "web", seen_job: int
         job = stuck_jobs().filter(state=state).first()
         if job is None:
             newest = newest_job(state)
-            raise NotStuck("It was dismissed already." if newest and newest.dismissed_at else "Nothing is stuck here.")
+            raise NotStuck(
+                gettext("It was dismissed already.")
+                if newest and newest.dismissed_at
+                else gettext("Nothing is stuck here.")
+            )
         job.dismissed_at = timezone.now()
         job.save(update_fields=["dismissed_at"])
         audit.record("dismissed", by=by, channel=channel, state_id=state.pk, job=job.pk, error=job.last_error[:500])
@@ -130,7 +135,10 @@ def each_of(job_ids: Sequence[int], act: Callable[[Resumption], Any]) -> list[Re
     """
     chosen = list(dict.fromkeys(job_ids))
     if len(chosen) > AT_ONCE_AT_MOST:
-        message = f"At most {AT_ONCE_AT_MOST} are acted on at once; these are {len(chosen)}."
+        message = gettext("At most %(at_once_at_most)s are acted on at once; these are %(count)s.") % {
+            "at_once_at_most": AT_ONCE_AT_MOST,
+            "count": len(chosen),
+        }
         raise InvalidInput({"job": [message]}, "the choice")
     unused = (f"state__{name}" for name in _UNUSED_OF_STATE)
     jobs = Resumption.objects.select_related("state").defer(*unused).in_bulk(chosen)
@@ -145,5 +153,5 @@ def _result(job: Resumption, act: Callable[[Resumption], Any]) -> Result:
     except RecoveryError as refusal:
         return Result(job.state, refusal)
     except State.DoesNotExist:
-        return Result(job.state, NotStuck("It was deleted meanwhile."))
+        return Result(job.state, NotStuck(gettext("It was deleted meanwhile.")))
     return Result(job.state, None)

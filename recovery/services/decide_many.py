@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.translation import gettext
+
 from recovery.errors import InvalidInput, RecoveryError
 from recovery.models import ApprovalRequest
 from recovery.services.decide import Outcome, decide
@@ -41,9 +43,25 @@ def decide_many(
         InvalidInput: there are too many, or `kind` is none that needs nothing but words.
     """
     if len(chosen) > AT_MOST:
-        raise InvalidInput({"requests": [f"{len(chosen)} are too many at once; at most {AT_MOST}."]}, "the decision")
+        raise InvalidInput(
+            {
+                "requests": [
+                    gettext("%(count)s are too many at once; at most %(at_most)s.")
+                    % {"count": len(chosen), "at_most": AT_MOST}
+                ]
+            },
+            "the decision",
+        )
     if kind not in KINDS:
-        raise InvalidInput({"kind": [f"{kind!r} is not for several; there are: {', '.join(KINDS)}"]}, "the decision")
+        raise InvalidInput(
+            {
+                "kind": [
+                    gettext("%(kind)s is not for several; there are: %(kinds)s")
+                    % {"kind": f"{kind!r}", "kinds": ", ".join(KINDS)}
+                ]
+            },
+            "the decision",
+        )
     results = []
     for one in {each.request_id: each for each in chosen}.values():
         try:

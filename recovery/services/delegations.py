@@ -8,6 +8,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from recovery import pipelines
 from recovery.errors import InvalidInput, RecoveryError
@@ -29,7 +30,7 @@ def why_not_give(giver: Any) -> str:
     """Empty for somebody who has a say that they can lend."""
     if giver.is_active and giver.has_perm(DECIDE):
         return ""
-    return "You are not among those who decide requests, so there is nothing to hand over."
+    return gettext("You are not among those who decide requests, so there is nothing to hand over.")
 
 
 def give(
@@ -74,9 +75,9 @@ def revoke(pk: int, *, by: Any, channel: str = "web") -> Delegation:
     with transaction.atomic():
         delegation = Delegation.objects.select_related("giver", "taker").get(pk=pk)
         if by.pk not in (delegation.giver_id, delegation.taker_id) and not by.has_perm(REVOKE_ALL):
-            raise NotRevocable("This delegation is between other people.")
+            raise NotRevocable(gettext("This delegation is between other people."))
         if not Delegation.objects.filter(pk=pk).filter(_NOT_OVER).update(revoked_at=Now()):
-            raise NotRevocable("This delegation is over already.")
+            raise NotRevocable(gettext("This delegation is over already."))
         delegation.refresh_from_db(fields=["revoked_at"])
         _record("delegation_revoked", delegation, by, channel)
     return delegation
@@ -102,19 +103,21 @@ def _errors(
     if why_not := why_not_give(giver):
         errors[""] = [why_not]
     if taker.pk == giver.pk:
-        errors["taker"] = ["That is the same person."]
+        errors["taker"] = [gettext("That is the same person.")]
     elif not taker.is_active or not taker.has_perm(DECIDE):
-        errors["taker"] = [f"{taker.get_username()} may not decide requests at all."]
+        errors["taker"] = [gettext("%(name)s may not decide requests at all.") % {"name": taker.get_username()}]
     if pipeline and pipelines.find(pipeline) is None:
-        errors["pipeline"] = [f"No pipeline is named {pipeline!r}."]
+        errors["pipeline"] = [gettext("No pipeline is named %(pipeline)s.") % {"pipeline": f"{pipeline!r}"}]
     if ends_at <= starts_at:
-        errors["ends_at"] = ["It ends before it begins."]
+        errors["ends_at"] = [gettext("It ends before it begins.")]
     elif ends_at <= timezone.now():
-        errors["ends_at"] = ["That is over already."]
+        errors["ends_at"] = [gettext("That is over already.")]
     elif ends_at - starts_at > LONGEST:
-        errors["ends_at"] = [f"It lasts longer than a year ({LONGEST.days} days)."]
+        errors["ends_at"] = [gettext("It lasts longer than a year (%(days)s days).") % {"days": LONGEST.days}]
     if len(reason) > LONGEST_REASON:
-        errors["reason"] = [f"It is longer than {LONGEST_REASON} characters."]
+        errors["reason"] = [
+            gettext("It is longer than %(longest_reason)s characters.") % {"longest_reason": LONGEST_REASON}
+        ]
     return errors
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.conf import settings
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from recovery.errors import InvalidInput
 from recovery.models import ApprovalRequest, Decision, RequestDecider
@@ -36,7 +37,10 @@ def why_held(request: ApprovalRequest, actor: Actor) -> str:
         return ""
     holder = Actor.of(request.holder).name
     minutes = int(held_for.total_seconds() // 60)
-    return f"{holder} holds it since {minutes} min. Ask them, or decide it without holding it."
+    return gettext("%(holder)s holds it since %(minutes)s min. Ask them, or decide it without holding it.") % {
+        "holder": holder,
+        "minutes": minutes,
+    }
 
 
 def carry_out(request: ApprovalRequest, actor: Actor, act: Act, decision: Decision) -> None:
@@ -50,7 +54,7 @@ def carry_out(request: ApprovalRequest, actor: Actor, act: Act, decision: Decisi
 
 def _comment(request: ApprovalRequest, actor: Actor, act: Act, decision: Decision) -> None:
     if not act.comment.strip():
-        raise InvalidInput({"comment": ["Write something first."]}, WHAT)
+        raise InvalidInput({"comment": [gettext("Write something first.")]}, WHAT)
 
 
 def _claim(request: ApprovalRequest, actor: Actor, act: Act, decision: Decision) -> None:
@@ -65,20 +69,22 @@ def _hold(request: ApprovalRequest, user: Any, decision: Decision) -> None:
 
 def _release(request: ApprovalRequest, actor: Actor, act: Act, decision: Decision) -> None:
     if request.holder_id is None or request.holder_id != actor.user.pk:
-        raise InvalidInput({"kind": ["You do not hold it."]}, WHAT)
+        raise InvalidInput({"kind": [gettext("You do not hold it.")]}, WHAT)
     _hold(request, None, decision)
 
 
 def _delegate(request: ApprovalRequest, actor: Actor, act: Act, decision: Decision) -> None:
     taker = act.delegate_to
     if taker is None:
-        raise InvalidInput({"delegate_to": ["Say to whom."]}, WHAT)
+        raise InvalidInput({"delegate_to": [gettext("Say to whom.")]}, WHAT)
     if taker == actor.user:
-        raise InvalidInput({"delegate_to": ["That is you."]}, WHAT)
+        raise InvalidInput({"delegate_to": [gettext("That is you.")]}, WHAT)
     why_not = say_of(taker, request).why_not
     if why_not and (request.open_to_all or not _could_be_named(taker, request)):
         name = Actor.of(taker).name
-        raise InvalidInput({"delegate_to": [f"{name} may not decide it, whoever hands it on."]}, WHAT)
+        raise InvalidInput(
+            {"delegate_to": [gettext("%(name)s may not decide it, whoever hands it on.") % {"name": name}]}, WHAT
+        )
     if why_not:
         RequestDecider.objects.create(request=request, username=taker.get_username(), why=RequestDecider.Why.DELEGATED)
     _hold(request, taker, decision)
@@ -94,9 +100,9 @@ def _could_be_named(user: Any, request: ApprovalRequest) -> bool:
 def _escalate(request: ApprovalRequest, actor: Actor, act: Act, decision: Decision) -> None:
     policy = policy_of(request)
     if not policy.escalate_to:
-        raise InvalidInput({"kind": ["The policy names nobody that it could be escalated to."]}, WHAT)
+        raise InvalidInput({"kind": [gettext("The policy names nobody that it could be escalated to.")]}, WHAT)
     if request.escalated_at is not None:
-        raise InvalidInput({"kind": ["It is escalated already."]}, WHAT)
+        raise InvalidInput({"kind": [gettext("It is escalated already.")]}, WHAT)
     RequestDecider.objects.bulk_create(
         RequestDecider(request=request, group=name, why=RequestDecider.Why.ESCALATED)
         for name in sorted(policy.escalate_to)
@@ -109,7 +115,7 @@ def _escalate(request: ApprovalRequest, actor: Actor, act: Act, decision: Decisi
 def _withdraw(request: ApprovalRequest, actor: Actor, act: Act, decision: Decision) -> None:
     before = [one for one in accepted_acts(request) if one.pk != decision.pk]
     if not any(vote.actor_id == actor.user.pk for votes in votes_of(request, before) for vote in votes):
-        raise InvalidInput({"kind": ["You have no vote here to take back."]}, WHAT)
+        raise InvalidInput({"kind": [gettext("You have no vote here to take back.")]}, WHAT)
 
 
 _DO = {

@@ -12,8 +12,10 @@ from django.core import mail
 from django.db.models import Q, QuerySet
 from django.urls import reverse
 from django.utils import timezone, translation
+from django.utils.translation import gettext
 
 from recovery import dispatch, pipelines
+from recovery.languages import lazy as _
 from recovery.models import ApprovalRequest, Delegation, Reader, RequestDecider
 from recovery.permissions import DECIDE, holders_of, why_not_decide
 from recovery.rendering.plain import shortened, visible
@@ -29,16 +31,16 @@ _MARKS = {0x200E: None, 0x200F: None, 0x061C: None}
 
 REMINDER, ESCALATION, HANDED_ON, HANDED_OVER = "reminder", "escalation", "handed_on", "handed_over"
 _SUBJECTS = {
-    REMINDER: "Still waits for a decision",
-    ESCALATION: "Escalated to you",
-    HANDED_ON: "Handed on to you",
+    REMINDER: _("Still waits for a decision"),
+    ESCALATION: _("Escalated to you"),
+    HANDED_ON: _("Handed on to you"),
 }
 _OPENINGS = {
-    REMINDER: "this still waits for a decision, and you are one of those who may make it.",
-    ESCALATION: "nobody has decided this in time, and now you may as well.",
-    HANDED_ON: "somebody has handed this on to you, so that you decide it.",
+    REMINDER: _("this still waits for a decision, and you are one of those who may make it."),
+    ESCALATION: _("nobody has decided this in time, and now you may as well."),
+    HANDED_ON: _("somebody has handed this on to you, so that you decide it."),
 }
-_ON_EXPIRE = {"reject": "counts as rejected", "approve": "counts as approved", "cancel": "is cancelled"}
+_ON_EXPIRE = {"reject": _("counts as rejected"), "approve": _("counts as approved"), "cancel": _("is cancelled")}
 
 
 def is_on() -> bool:
@@ -133,13 +135,14 @@ def _of_delegation(pk: int) -> Iterator[tuple[Any, mail.EmailMessage]]:
 def _handed_over(delegation: Delegation) -> tuple[str, list[str]]:
     giver = _name(delegation.giver)
     lines = [
-        f"{giver} has handed over to you: you may decide what {giver} may decide",
-        f"of {_pipeline(delegation.pipeline) or 'all pipelines'},",
-        f"from {_moment(delegation.starts_at)} to {_moment(delegation.ends_at)}.",
+        gettext("%(giver)s has handed over to you: you may decide what %(giver)s may decide") % {"giver": giver},
+        gettext("of %(pipeline)s,") % {"pipeline": _pipeline(delegation.pipeline) or gettext("all pipelines")},
+        gettext("from %(starts_at)s to %(ends_at)s.")
+        % {"starts_at": _moment(delegation.starts_at), "ends_at": _moment(delegation.ends_at)},
     ]
     if delegation.reason:
         lines += ["", f"    {_line(delegation.reason)}"]
-    return f"{giver} has handed over to you", lines
+    return gettext("%(giver)s has handed over to you") % {"giver": giver}, lines
 
 
 def _wants(person: Any, about: str, pipeline: str) -> bool:
@@ -191,13 +194,13 @@ def candidates(request: ApprovalRequest, about: str) -> QuerySet[Any]:
 
 def _mail(person: Any, subject: str, lines: Sequence[str], path: str) -> mail.EmailMessage:
     body = [
-        f"Hello {_name(person)},",
+        gettext("Hello %(person)s,") % {"person": _name(person)},
         "",
         *lines,
         "",
         f"{settings.SITE_URL.rstrip('/')}{path}",
         "",
-        "The link opens the page, and you are asked to sign in. Nothing in this mail decides anything.",
+        gettext("The link opens the page, and you are asked to sign in. Nothing in this mail decides anything."),
         "",
     ]
     return mail.EmailMessage(
@@ -210,13 +213,16 @@ def _mail(person: Any, subject: str, lines: Sequence[str], path: str) -> mail.Em
 
 def _facts(request: ApprovalRequest) -> Iterator[str]:
     if request.pipeline:
-        yield f"Pipeline: {_pipeline(request.pipeline)}"
-    yield f"Risk: {request.get_risk_display().lower()}"
-    yield f"Waits since: {_moment(request.opened_at)}"
+        yield gettext("Pipeline: %(pipeline)s") % {"pipeline": _pipeline(request.pipeline)}
+    yield gettext("Risk: %(risk)s") % {"risk": request.get_risk_display().lower()}
+    yield gettext("Waits since: %(opened_at)s") % {"opened_at": _moment(request.opened_at)}
     if request.due_at:
-        yield f"Due: {_moment(request.due_at)}"
+        yield gettext("Due: %(due_at)s") % {"due_at": _moment(request.due_at)}
     if request.expires_at:
-        yield f"Expires: {_moment(request.expires_at)}; if nobody decides, it {_ON_EXPIRE[request.on_expire]}"
+        yield gettext("Expires: %(expires_at)s; if nobody decides, it %(on_expire)s") % {
+            "expires_at": _moment(request.expires_at),
+            "on_expire": _ON_EXPIRE[request.on_expire],
+        }
 
 
 def _pipeline(name: str) -> str:

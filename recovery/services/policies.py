@@ -9,6 +9,7 @@ from django.contrib.auth import get_user_model
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext, ngettext
 
 from recovery import pipelines
 from recovery.models import ApprovalRequest, PipelinePolicy, RequestDecider, State
@@ -180,13 +181,22 @@ def why_cannot_be_met(policy: Policy, people: Any = None) -> str:
     for name, needed in policy.from_groups.items():
         members = people.filter(groups__name=name).distinct().count()
         if members < needed:
-            return f"It needs {needed} of {name}, where {_count(members)} may decide."
+            return gettext("It needs %(needed)s of %(name)s, where %(members)s may decide.") % {
+                "needed": needed,
+                "name": name,
+                "members": _count(members),
+            }
     needed = policy.total_needed
     count = len(people.distinct().values_list("pk", flat=True)[:needed])
     if count < needed:
-        return f"It needs {needed} {'person' if needed == 1 else 'people'}, and {_count(count)} may decide."
+        words = ngettext(
+            "It needs %(needed)s person, and %(count)s may decide.",
+            "It needs %(needed)s people, and %(count)s may decide.",
+            needed,
+        )
+        return words % {"needed": needed, "count": _count(count)}
     return ""
 
 
 def _count(number: int) -> str:
-    return {0: "nobody", 1: "only one"}.get(number, f"only {number}")
+    return {0: gettext("nobody"), 1: gettext("only one")}.get(number, gettext("only %(number)s") % {"number": number})

@@ -4,6 +4,7 @@ import json
 import uuid
 from typing import Any
 
+from django.utils.translation import gettext
 from pydantic import BaseModel
 
 from recovery import pipelines
@@ -32,7 +33,7 @@ def question_of(request: ApprovalRequest) -> Question | None:
     try:
         question: Question = decode(request.question, load_artifact=DjangoArtifactBackend().load_artifact)
     except RhAgentsError as error:
-        raise PipelineGone(f"The question cannot be read here: {error}") from error
+        raise PipelineGone(gettext("The question cannot be read here: %(error)s") % {"error": error}) from error
     return question
 
 
@@ -51,7 +52,7 @@ def large_question_of(request: ApprovalRequest) -> Question | None:
         saved["v"]["proposal"] = None
         question: Question = decode(json.dumps(saved), load_artifact=DjangoArtifactBackend().load_artifact)
     except (RhAgentsError, ValueError, LookupError, TypeError, RecursionError) as error:
-        raise PipelineGone(f"The question cannot be read here: {error}") from error
+        raise PipelineGone(gettext("The question cannot be read here: %(error)s") % {"error": error}) from error
     return question
 
 
@@ -79,7 +80,7 @@ def proposal_of(version: ProposalVersion) -> Any:
     try:
         return decode(version.args, load_artifact=DjangoArtifactBackend().load_artifact)
     except RhAgentsError as error:
-        raise PipelineGone(f"The proposal cannot be read here: {error}") from error
+        raise PipelineGone(gettext("The proposal cannot be read here: %(error)s") % {"error": error}) from error
 
 
 def proposal_model(request: ApprovalRequest) -> type[BaseModel] | None:
@@ -120,16 +121,16 @@ def why_not_waiting(request: ApprovalRequest) -> str:
     if is_ours(state):
         return ""
     if state.status != State.Status.AWAITING:
-        return (
-            f"A program of its own runs this, and it does not wait now: the run is {state.status}. "
+        return gettext(
+            "A program of its own runs this, and it does not wait now: the run is %(status)s. "
             "It can be decided if the program waits again."
-        )
+        ) % {"status": state.status}
     if request.is_manual:
         return ""
     asked = Event.objects.current().filter(state=state, address=request.address, generation=request.generation)
     if asked.filter(status=ExecutionStatus.AWAITING.value).exists():
         return ""
-    return "A program of its own runs this, and it does not ask this any more."
+    return gettext("A program of its own runs this, and it does not ask this any more.")
 
 
 def other_version(state: State) -> str:
@@ -141,12 +142,14 @@ def other_version(state: State) -> str:
 def why_cannot_go_on(state: State) -> str:
     """Why a worker could not take this run on as things are, "" if it could."""
     if is_ours(state) and pipelines.find(state.pipeline) is None:
-        return f"The pipeline {state.pipeline} is not installed any more. The run stays as it is until it is back."
+        return gettext(
+            "The pipeline %(pipeline)s is not installed any more. The run stays as it is until it is back."
+        ) % {"pipeline": state.pipeline}
     if version := other_version(state):
-        return (
-            f"The pipeline {state.pipeline} is now version {version}, this run began with version "
-            f"{state.pipeline_version}. It stays as it is until somebody lets it go on with version {version}."
-        )
+        return gettext(
+            "The pipeline %(pipeline)s is now version %(version)s, this run began with version %(pipeline_version)s. "
+            "It stays as it is until somebody lets it go on with version %(version)s."
+        ) % {"pipeline": state.pipeline, "version": version, "pipeline_version": state.pipeline_version}
     return ""
 
 

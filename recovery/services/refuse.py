@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from recovery.errors import AlreadyResolved, Held, NotAllowed, NotWaiting, OneByOne, Refused, StaleProposal
 from recovery.models import ApprovalRequest, Decision, Resolution
@@ -42,7 +43,10 @@ def why_one_by_one(request: ApprovalRequest) -> str:
     limit = policy_of(request).bulk_up_to
     if request.risk <= RISK_ORDER.index(limit):
         return ""
-    return f"Its risk is {request.get_risk_display().lower()}; above {limit} each is decided by itself."
+    return gettext("Its risk is %(risk)s; above %(limit)s each is decided by itself.") % {
+        "risk": request.get_risk_display().lower(),
+        "limit": limit,
+    }
 
 
 def standing_resolution(request: ApprovalRequest) -> Resolution:

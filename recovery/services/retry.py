@@ -5,6 +5,7 @@ from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from recovery import dispatch
 from recovery.errors import NotPermitted, NotRetryable, PipelineGone
@@ -22,14 +23,14 @@ def newest_job(state: State) -> Resumption | None:
 def why_not_retry(state: State) -> str:
     """Empty if the run could be tried again."""
     if not is_ours(state):
-        return "This run belongs to a program of its own, which has to load the state."
+        return gettext("This run belongs to a program of its own, which has to load the state.")
     if state.resumptions.filter(status__in=Resumption.UNFINISHED).exists():
-        return "The run is at work or queued."
+        return gettext("The run is at work or queued.")
     newest = newest_job(state)
     if newest is None or newest.status not in Resumption.STUCK:
-        return "Nothing failed here."
+        return gettext("Nothing failed here.")
     if state.status == State.Status.CANCELLED:
-        return "The run was cancelled."
+        return gettext("The run was cancelled.")
     return ""
 
 
@@ -58,7 +59,7 @@ def why_not_the_one(state: State, seen_job: int | None) -> str:
     newest = newest_job(state)
     if seen_job is None or (newest is not None and newest.pk == seen_job):
         return ""
-    return "It was tried again since you looked."
+    return gettext("It was tried again since you looked.")
 
 
 def queue_retry(state: State) -> Resumption:

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.translation import gettext
+
 from recovery.errors import PipelineGone
 from recovery.models import ApprovalRequest, ProposalVersion
 from recovery.permissions import say_of
@@ -57,7 +59,7 @@ def look_at(chosen: Sequence[Chosen], *, by: Any, kind: str) -> list[Candidate]:
     if len(shapes) < 2:
         return looked
     ((main, _),) = shapes.most_common(1)
-    words = "It asks something else than the others: choose it with its like, or decide it by itself."
+    words = gettext("It asks something else than the others: choose it with its like, or decide it by itself.")
     return [
         one
         if one.why_not or _shape(one.request) == main
@@ -72,22 +74,24 @@ def _shape(request: ApprovalRequest) -> tuple[str, ...]:
 
 def _look_at(chosen: Chosen, request: ApprovalRequest, version: ProposalVersion, by: Any, kind: str) -> Candidate:
     if not request.is_open:
-        return Candidate(chosen, request, why_not="It was decided meanwhile.")
+        return Candidate(chosen, request, why_not=gettext("It was decided meanwhile."))
     if kind not in DECIDES:
         return Candidate(chosen, request)
     call, needs_words = "", False
     why_not = say_of(by, request).why_not or why_one_by_one(request)
     why_not = why_not or why_cannot_go_on(request.state) or why_not_waiting(request)
     if not why_not and (chosen.seen_version, chosen.seen_digest) != (request.version, request.digest):
-        why_not = f"The proposal changed since you chose it: it is version {request.version} now. Look at it again."
+        why_not = gettext(
+            "The proposal changed since you chose it: it is version %(version)s now. Look at it again."
+        ) % {"version": request.version}
     try:
         question = question_of(request)
         call = _call(request, version)
         needs_words = kind in comment_required(request, question)
         if not why_not and kind not in allowed_kinds(request, question):
-            why_not = (
-                f"It cannot be {'approved' if kind == 'approve' else 'rejected'} without more: decide it by itself."
-            )
+            why_not = gettext("It cannot be %(kind)s without more: decide it by itself.") % {
+                "kind": gettext("approved") if kind == "approve" else gettext("rejected")
+            }
     except PipelineGone as gone:
         why_not = why_not or str(gone)
     return Candidate(chosen, request, call, why_not, needs_words)

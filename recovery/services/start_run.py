@@ -6,6 +6,7 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from django.utils.translation import gettext
 from pydantic import BaseModel, ValidationError
 
 from recovery import dispatch, pipelines
@@ -66,7 +67,7 @@ def start_run(
             raise
         if (first.pipeline, first.started_by_id, first.input) != (state.pipeline, state.started_by_id, state.input):
             # Whose it is and what it is about is nobody's business here.
-            raise InvalidInput({"state_id": ["There is a run of this id, and it is not this one."]}) from None
+            raise InvalidInput({"state_id": [gettext("There is a run of this id, and it is not this one.")]}) from None
         return first
     return state
 

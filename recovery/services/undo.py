@@ -5,6 +5,7 @@ from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from recovery.errors import NotUndoable
 from recovery.models import ApprovalRequest, Decision, Resolution, Resumption
@@ -50,17 +51,19 @@ def _standing(request: ApprovalRequest) -> Resolution | None:
 
 def _why_not(request: ApprovalRequest, resolution: Resolution | None, actor: Actor) -> str:
     if resolution is None:
-        return "Nothing is decided here that could be taken back."
+        return gettext("Nothing is decided here that could be taken back.")
     decision = resolution.decision
     if decision.actor_kind != Decision.ActorKind.USER or decision.actor_id != actor.user.pk:
-        return f"Only {decision.actor_name or 'whoever decided it'} could take this back."
+        return gettext("Only %(name)s could take this back.") % {
+            "name": decision.actor_name or gettext("whoever decided it")
+        }
     if resolution.caused_by_id is not None:
-        return "It was cancelled with another one: take that one back."
+        return gettext("It was cancelled with another one: take that one back.")
     if not is_ours(request.state):
-        return "The program that runs it has the decision already."
+        return gettext("The program that runs it has the decision already.")
     job = resolution.resumption
     if job.status != Resumption.Status.PENDING or job.started_at is not None:
-        return "The run has gone on with it."
+        return gettext("The run has gone on with it.")
     return ""
 
 

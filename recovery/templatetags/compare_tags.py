@@ -5,7 +5,9 @@ from collections.abc import Iterable
 from django import template
 from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext, ngettext
 
+from recovery.languages import lazy as _
 from recovery.rendering import quantities
 from recovery.rendering.plain import visible
 from recovery.services.compare.comparison import Kind
@@ -23,17 +25,17 @@ LONGEST_MARKED = 3_000
 _GOES_ON = "    "
 
 _MARKS: dict[Kind, tuple[str, str, str]] = {
-    "changed": (" mark-mod", "~", "Changed"),
-    "removed": (" mark-del", "\N{MINUS SIGN}", "Only left"),
-    "added": (" mark-add", "+", "Only right"),
-    "moved": ("", "↕", "Moved"),
-    "same": ("", "=", "Same"),
+    "changed": (" mark-mod", "~", _("Changed")),
+    "removed": (" mark-del", "\N{MINUS SIGN}", _("Only left")),
+    "added": (" mark-add", "+", _("Only right")),
+    "moved": ("", "↕", _("Moved")),
+    "same": ("", "=", _("Same")),
 }
 _TAGS = {"left": ("del", "is-old"), "right": ("ins", "is-new")}
 
 
 @register.simple_tag
-def diff_table(rows: Iterable[Row], caption: str, left: str = "Left", right: str = "Right") -> SafeString:
+def diff_table(rows: Iterable[Row], caption: str, left: str = _("Left"), right: str = _("Right")) -> SafeString:
     """Rows with both sides next to each other. Written here, not in a template, because there may be thousands."""
     return format_html(
         '<table class="json-diff"><caption class="visually-hidden">{}</caption><thead class="visually-hidden">'
@@ -49,14 +51,15 @@ def diff_table(rows: Iterable[Row], caption: str, left: str = "Left", right: str
 def mark(kind: Kind, place: str) -> SafeString:
     """The sign between both sides, which is also the link to this very pair."""
     tone, sign, word = _MARKS[kind]
+    words = gettext("%(word)s, link to this") % {"word": word}
     return format_html(
-        '<a class="mark{}" href="#{}" title="{}, link to this"><b aria-hidden="true">{}</b>'
-        '<span class="visually-hidden">{}, link to this</span></a>',
+        '<a class="mark{}" href="#{}" title="{}"><b aria-hidden="true">{}</b>'
+        '<span class="visually-hidden">{}</span></a>',
         tone,
         place,
-        word,
+        words,
         sign,
-        word,
+        words,
     )
 
 
@@ -64,15 +67,20 @@ def mark(kind: Kind, place: str) -> SafeString:
 def step_words(step: Step) -> str:
     """`19.8 s`, `failed after 3 tries`: how one side of a step went."""
     took = quantities.duration(step.record.execution_time)
-    tries = f"{step.attempts} tries"
+    tries = ngettext("%(count)s try", "%(count)s tries", step.attempts) % {"count": step.attempts}
     match step.record.status:
         case ExecutionStatus.COMPLETED:
             return f"{took}, {tries}" if step.attempts > 1 else took
         case ExecutionStatus.FAILED | ExecutionStatus.CANCELLED as status:
-            return f"{status} after {tries if step.attempts > 1 else took}"
+            words = (
+                gettext("failed after %(took)s")
+                if status is ExecutionStatus.FAILED
+                else gettext("cancelled after %(took)s")
+            )
+            return words % {"took": tries if step.attempts > 1 else took}
         case ExecutionStatus.AWAITING:
-            return "waits for a decision"
-    return "unfinished"
+            return gettext("waits for a decision")
+    return gettext("unfinished")
 
 
 @register.filter
@@ -112,4 +120,8 @@ def _shortened(segment: Segment) -> str:
     if len(text) <= at_most:
         return text
     half = at_most // 2
-    return f"{text[:half]}⟨{len(text) - 2 * half:,} characters⟩{text[-half:]}"
+    return gettext("%(text)s⟨%(count)s characters⟩%(text_2)s") % {
+        "text": text[:half],
+        "count": f"{len(text) - 2 * half:,}",
+        "text_2": text[-half:],
+    }

@@ -8,6 +8,7 @@ from django import template
 from django.urls import reverse
 from django.utils.html import escape
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 
 from recovery.models import ApprovalRequest
 from recovery.rendering.plain import visible
@@ -56,36 +57,38 @@ def _check(row: ApprovalRequest, pk: str) -> str:
 
 def _pipeline(row: ApprovalRequest) -> str:
     name = escape(row.pipeline)
-    return f' <span class="inbox-row-pipeline" title="{name}">{name or "no pipeline"}</span> '
+    words = name or escape(gettext("no pipeline"))
+    return f' <span class="inbox-row-pipeline" title="{name}">{words}</span> '
 
 
 def _of_open(row: Any, viewer: Any, context: Any) -> str:
     marks = ""
     if row.pk in context["short_of_people"]:
-        marks += (
-            f'<span class="inbox-row-short" title="Too few people may decide this: nobody can settle it">'
-            f"{icon('triangle-alert')}<span>Nobody can decide</span></span> "
-        )
+        why = escape(gettext("Too few people may decide this: nobody can settle it"))
+        words = escape(gettext("Nobody can decide"))
+        marks += f'<span class="inbox-row-short" title="{why}">{icon("triangle-alert")}<span>{words}</span></span> '
     if counted := context["votes"].get(row.pk):
-        have, needed = counted
+        places = dict(zip(("have", "needed"), counted, strict=True))
+        short = escape(gettext("%(have)s of %(needed)s") % places)
+        whole = escape(gettext("%(have)s of %(needed)s votes") % places)
         marks += (
-            f'<span class="inbox-row-votes" title="{have} of {needed} votes">{icon("users")}{have} of {needed}'
-            f'<span class="visually-hidden"> votes</span></span> '
+            f'<span class="inbox-row-votes" title="{whole}">{icon("users")}<span aria-hidden="true">{short}</span>'
+            f'<span class="visually-hidden">{whole}</span></span> '
         )
     if row.escalated_at is not None:
-        marks += f'<span class="inbox-row-votes" title="escalated">{icon("flag")}{_ESCALATED}</span> '
+        word = escape(gettext("escalated"))
+        hidden = f'<span class="visually-hidden">{word}</span>'
+        marks += f'<span class="inbox-row-votes" title="{word}">{icon("flag")}{hidden}</span> '
     holder = person(row.holder, viewer) + " " if row.holder_id is not None else ""
     until = due(row.due_at) if row.due_at or not row.expires_at else expires(row.expires_at)
-    return f'{age(row.opened_at, "opened")} {marks}{_tags(row)}{holder}<span class="inbox-row-end">{until}</span>'
-
-
-_ESCALATED = '<span class="visually-hidden">escalated</span>'
+    opened = age(row.opened_at, gettext("opened"))
+    return f'{opened} {marks}{_tags(row)}{holder}<span class="inbox-row-end">{until}</span>'
 
 
 def _of_decided(row: Any, viewer: Any, outcomes: Mapping[Any, Any]) -> str:
     decision = outcomes[row.pk]
     by = person(decision.actor, viewer, decision.actor_name)
-    when = since(row.resolved_at, "decided")
+    when = since(row.resolved_at, gettext("decided"))
     return f'{_tags(row)}{by} {decision_badge(row.outcome)} <span class="inbox-row-end">{when}</span>'
 
 

@@ -5,8 +5,8 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
-from django.utils.translation import gettext_lazy as _
 
+from recovery.languages import lazy as _
 from recovery.models import Notice
 from recovery.rendering.plain import visible
 from recovery.templatetags.recovery_tags import icon

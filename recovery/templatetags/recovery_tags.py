@@ -10,7 +10,9 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import get_language, gettext
 
+from recovery.languages import lazy as _
 from recovery.rendering import markdown as markdown_text
 from recovery.rendering import quantities
 from recovery.rendering.marks import (
@@ -100,7 +102,7 @@ def reason_words(reason: str) -> str:
 
 @register.filter
 def message_mark(level: str) -> Mark:
-    return MESSAGE_MARKS.get(level, Mark("Note", "info"))
+    return MESSAGE_MARKS.get(level, Mark(gettext("Note"), "info"))
 
 
 @register.simple_tag
@@ -118,7 +120,7 @@ def step_status(status: str, attempts: int = 1, has_waited: bool = False) -> Saf
     """The status of a step; `has_waited` for a decision that was made, which is time of people and not of the run."""
     mark = STEP_MARKS.get(str(status)) or _unknown(status)
     if has_waited and status == "completed":
-        mark = Mark("Waited", "hourglass", "warn")
+        mark = Mark(gettext("Waited"), "hourglass", "warn")
     return format_html(
         '<span class="step-status{}">{}{}{}</span>',
         f" status-{mark.tone}" if mark.tone else "",
@@ -129,8 +131,12 @@ def step_status(status: str, attempts: int = 1, has_waited: bool = False) -> Saf
 
 
 @register.simple_tag
-@lru_cache
 def risk(level: int) -> SafeString:
+    return _risk(level, get_language())
+
+
+@lru_cache
+def _risk(level: int, _language: str | None) -> SafeString:
     name, word = RISKS[level]
     return format_html('<span class="risk risk-{}">{}{}</span>', name, icon(f"risk-{name}"), word)
 
@@ -142,13 +148,17 @@ def due(when: datetime | None, prefix: str = "") -> SafeString:
         return SafeString()
     left_s = (when - timezone.now()).total_seconds()
     tone = " due-over" if left_s < 0 else " due-soon" if left_s < SOON_S else ""
-    words = f"{quantities.span(-left_s)} over" if left_s < 0 else f"in {quantities.span(left_s)}"
+    words = (
+        gettext("%(span)s over") % {"span": quantities.span(-left_s)}
+        if left_s < 0
+        else gettext("in %(span)s") % {"span": quantities.span(left_s)}
+    )
     return format_html(
         '<span class="due{}">{}{}{}</span>',
         tone,
         icon("octagon-alert" if left_s < 0 else "clock"),
-        f"{prefix} " if prefix else mark_safe('<span class="visually-hidden">Due </span>'),
-        time_of(when, words, "due"),
+        f"{prefix} " if prefix else format_html('<span class="visually-hidden">{} </span>', gettext("Due")),
+        time_of(when, words, gettext("due")),
     )
 
 
@@ -194,11 +204,11 @@ def minute(when: datetime | None) -> SafeString | str:
 def person(user: Any, viewer: Any = None, name: str = "") -> SafeString:
     """A round mark with initials, and a first name; `You` for the viewer; `name` for an account that is gone."""
     if user is None:
-        full = name or "Nobody"
+        full = name or gettext("Nobody")
         return _person(full, full, initials_of(full))
     full = user.get_full_name() or user.get_username()
     if viewer is not None and user.pk == viewer.pk:
-        return _person("You", full, initials_of(full), " avatar-me")
+        return _person(gettext("You"), full, initials_of(full), " avatar-me")
     return _person(user.first_name or full, full, initials_of(full))
 
 
@@ -240,9 +250,9 @@ def tag_list(tags: Any) -> SafeString:
 @register.simple_tag
 def copy_button(value: Any, what: str) -> SafeString:
     return format_html(
-        '<button class="btn-icon" type="button" data-copy="{}" aria-label="Copy {}">{}</button>',
+        '<button class="btn-icon" type="button" data-copy="{}" aria-label="{}">{}</button>',
         value,
-        what,
+        gettext("Copy %(what)s") % {"what": what},
         icon("copy"),
     )
 
@@ -311,7 +321,7 @@ _SECTIONS = {
 
 
 # What the count beside an entry of the navigation counts.
-_COUNTED = {"inbox": ("waiting-count", "waiting for you"), "stuck": ("stuck-count", "to be looked at")}
+_COUNTED = {"inbox": ("waiting-count", _("waiting for you")), "stuck": ("stuck-count", _("to be looked at"))}
 
 
 @register.simple_tag(takes_context=True)
@@ -340,3 +350,8 @@ def nav_link(context: template.Context, name: str, icon_name: str, label: str, c
 @register.simple_tag
 def job_badge(status: str) -> SafeString:
     return _badge(JOB_MARKS.get(str(status)) or _unknown(status))
+
+
+@register.filter
+def job_word(status: str) -> str:
+    return str((JOB_MARKS.get(str(status)) or _unknown(status)).word)

@@ -9,7 +9,9 @@ from django import template
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 
+from recovery.languages import lazy as _
 from recovery.rendering import quantities
 from recovery.rendering.tables import Table
 from recovery.templatetags.recovery_tags import SOON_S, icon, initials_of, time_of
@@ -20,7 +22,7 @@ register = template.Library()
 LONG_S = 90
 # Whoever sorts wants to see more than the first few.
 MORE_ROWS = 200
-_THEN = {"reject": "rejected", "approve": "approved", "cancel": "cancelled"}
+_THEN = {"reject": _("rejected"), "approve": _("approved"), "cancel": _("cancelled")}
 
 
 @register.simple_tag
@@ -31,8 +33,14 @@ def expires(when: datetime, on_expire: str = "") -> SafeString:
         '<span class="due{}">{}{}{}</span>',
         " due-soon" if left_s < SOON_S else "",
         icon("hourglass"),
-        time_of(when, f"expires in {quantities.span(left_s)}" if left_s > 0 else "expires now", "expires"),
-        f", then {_THEN.get(on_expire, on_expire)}" if on_expire else "",
+        time_of(
+            when,
+            gettext("expires in %(span)s") % {"span": quantities.span(left_s)}
+            if left_s > 0
+            else gettext("expires now"),
+            gettext("expires"),
+        ),
+        gettext(", then %(on_expire)s") % {"on_expire": _THEN.get(on_expire, on_expire)} if on_expire else "",
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from django import template
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext
 
 from recovery.rendering import quantities
 from recovery.rendering.plain import visible
@@ -85,9 +86,14 @@ def _labels(places: Iterable[tuple[str, str]]) -> SafeString:
 
 
 def _in_words(timeline: Timeline) -> str:
+    waiting, stopped = gettext("%(duration)s waiting for people"), gettext("%(duration)s not running")
     stops = [
-        f"{quantities.duration(band.duration_s)} {'waiting for people' if band.is_waiting else 'not running'}"
+        (waiting if band.is_waiting else stopped) % {"duration": quantities.duration(band.duration_s)}
         for band in timeline.axis.bands
     ]
-    work = f"{quantities.duration(timeline.axis.work_s)} of work"
-    return f"{work}, and not to scale: {', '.join(stops[:10])}" if stops else work
+    work = gettext("%(duration)s of work") % {"duration": quantities.duration(timeline.axis.work_s)}
+    return (
+        gettext("%(work)s, and not to scale: %(stops)s") % {"work": work, "stops": ", ".join(stops[:10])}
+        if stops
+        else work
+    )

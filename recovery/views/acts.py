@@ -8,9 +8,11 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect
+from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods
 
 from recovery.errors import InvalidInput, NotUndoable, Refused
+from recovery.languages import lazy as _
 from recovery.models import ApprovalRequest, State
 from recovery.request_reads import said_about
 from recovery.services.actors import Actor
@@ -25,7 +27,7 @@ from recovery.views.request_shown import asked_of, overtaken, part, visible_requ
 
 # A form with one button for each.
 KINDS = ("claim", "release", "delegate", "escalate", "withdraw")
-UNDONE = "Your decision is taken back: the request is open again, and nothing ran."
+UNDONE = _("Your decision is taken back: the request is open again, and nothing ran.")
 
 
 @login_required
@@ -58,7 +60,14 @@ def act_on_request(request: PageRequest, pk: uuid.UUID) -> HttpResponse:
     kind = request.POST.get("kind", "")
     try:
         if kind not in KINDS:
-            raise InvalidInput({"kind": [f"Nothing is done by {kind[:50]!r}; there are: {', '.join(KINDS)}."]})
+            raise InvalidInput(
+                {
+                    "kind": [
+                        gettext("Nothing is done by %(kind)s; there are: %(kinds)s.")
+                        % {"kind": f"{kind[:50]!r}", "kinds": ", ".join(KINDS)}
+                    ]
+                }
+            )
         key = key_of(kind, request.POST)
         comment = request.POST.get("comment", "")
         taker = _person(request.POST.get("delegate_to", "")) if kind == "delegate" else None
@@ -131,9 +140,9 @@ def _person(pk: str) -> Any:
 
 
 _TOLD = {
-    "claim": "You hold it now; others see that.",
-    "release": "You let it go.",
-    "delegate": "You handed it on to {}.",
-    "escalate": "It is escalated.",
-    "withdraw": "Your vote is taken back.",
+    "claim": _("You hold it now; others see that."),
+    "release": _("You let it go."),
+    "delegate": _("You handed it on to {}."),
+    "escalate": _("It is escalated."),
+    "withdraw": _("Your vote is taken back."),
 }

@@ -12,6 +12,7 @@ from django.core.files.storage import storages
 from django.http import FileResponse, Http404, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, render
 from django.utils.http import content_disposition_header
+from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
 from recovery.models import Artifact, ArtifactRef, Event, State, StorageEntry
@@ -118,7 +119,14 @@ def _named(state_id: uuid.UUID, artifact_id: str, key: str) -> Named:
         return Named(state, artifact_id, artifact, ref.key, ref.media_type, ref.owner)
     event = Event.objects.filter(state=state, result_artifact=artifact_id).only("address").first()
     if event is not None:
-        return Named(state, artifact_id, artifact, f"Result of {event.address}", "application/json", event.address)
+        return Named(
+            state,
+            artifact_id,
+            artifact,
+            gettext("Result of %(address)s") % {"address": event.address},
+            "application/json",
+            event.address,
+        )
     entry = StorageEntry.objects.filter(state=state, artifact=artifact_id).only("key", "owner").first()
     if entry is not None:
         return Named(state, artifact_id, artifact, entry.key, "application/json", entry.owner)

@@ -10,9 +10,11 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.cache import patch_cache_control
+from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
 from recovery.errors import NotASide
+from recovery.languages import lazy as _
 from recovery.models import State
 from recovery.services.compare import Reference, compare_states, parse_reference
 from recovery.services.compare.choices import choices_for, newest_states
@@ -23,10 +25,10 @@ from recovery.views.compared import Focus, compared
 from recovery.views.parts import PageRequest
 
 RELATIONS = {
-    "same": "The same checkpoint as left",
-    "later": "A later checkpoint of the same state",
-    "earlier": "An earlier checkpoint of the same state",
-    "siblings": "Forked from the same state as left",
+    "same": _("The same checkpoint as left"),
+    "later": _("A later checkpoint of the same state"),
+    "earlier": _("An earlier checkpoint of the same state"),
+    "siblings": _("Forked from the same state as left"),
 }
 
 
@@ -47,7 +49,7 @@ class Asked:
     @property
     def fields(self) -> list[tuple[str, str, str]]:
         """Name, label and value of both fields."""
-        return [("left", "Left", self.left), ("right", "Right", self.right)]
+        return [("left", gettext("Left"), self.left), ("right", gettext("Right"), self.right)]
 
     @property
     def show_same(self) -> bool:
@@ -100,10 +102,10 @@ def _both(asked: Asked) -> dict[str, Any]:
 def _heading(comparison: Comparison) -> str:
     left, right = comparison.left, comparison.right
     if left.state_id == right.state_id:
-        return f"Compare two checkpoints of {left.short_id}"
+        return gettext("Compare two checkpoints of %(short_id)s") % {"short_id": left.short_id}
     if left.pipeline and left.pipeline == right.pipeline:
-        return f"Compare two runs of {left.pipeline}"
-    return "Compare two states"
+        return gettext("Compare two runs of %(pipeline)s") % {"pipeline": left.pipeline}
+    return gettext("Compare two states")
 
 
 def _side(asked: Asked, comparison: Comparison, name: str, heads: dict[str, int]) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Self
 
+from django.utils.translation import ngettext
+
 from recovery.services.compare.comparison import Comparison, KeyPair, SameSteps, StepPair
 from recovery.services.compare.rows import Row
 from recovery.services.compare.values import DiffAndNote
@@ -174,8 +176,13 @@ def _keys(kind: str, pairs: Sequence[KeyPair], links: Links, room: Room, url: Ur
     ]
     same = [pair for pair in pairs if pair.kind == "same"]
     if same:
-        noun = "key" if kind == "storage" else "artifact"
-        summary = f"{len(same)} {noun}{'' if len(same) == 1 else 's'} the same"
+        count = len(same)
+        words = (
+            ngettext("%(count)s key the same", "%(count)s keys the same", count)
+            if kind == "storage"
+            else ngettext("%(count)s artifact the same", "%(count)s artifacts the same", count)
+        )
+        summary = words % {"count": count}
         shown.append(Same(summary, same[:SAME_OF_ONE], max(0, len(same) - SAME_OF_ONE)))
     return shown
 

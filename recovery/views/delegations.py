@@ -10,10 +10,12 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.cache import patch_cache_control
+from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_POST
 
 from recovery import pipelines
 from recovery.errors import InvalidInput
+from recovery.languages import lazy as _
 from recovery.models import Delegation
 from recovery.services import delegations
 from recovery.services.delegations import LONGEST_REASON, NotRevocable
@@ -43,16 +45,18 @@ class _Minutes(forms.DateTimeInput):
 
 
 class GiveForm(forms.Form):
-    taker = Person(queryset=None, label="Person", empty_label="Choose", widget=forms.Select(attrs={"class": "input"}))
+    taker = Person(
+        queryset=None, label=_("Person"), empty_label=_("Choose"), widget=forms.Select(attrs={"class": "input"})
+    )
     pipeline = forms.ChoiceField(required=False, widget=forms.Select(attrs={"class": "input"}))
-    starts_at = forms.DateTimeField(label="From", widget=_Minutes())
-    ends_at = forms.DateTimeField(label="Until", widget=_Minutes())
+    starts_at = forms.DateTimeField(label=_("From"), widget=_Minutes())
+    ends_at = forms.DateTimeField(label=_("Until"), widget=_Minutes())
     reason = forms.CharField(
         required=False,
-        label="Reason (optional)",
+        label=_("Reason (optional)"),
         max_length=LONGEST_REASON,
         widget=forms.TextInput(attrs={"class": "input"}),
-        help_text="Shown to whoever takes over.",
+        help_text=_("Shown to whoever takes over."),
     )
 
     def __init__(self, giver: Any, data: Any = None) -> None:
@@ -63,8 +67,8 @@ class GiveForm(forms.Form):
         fields = cast(dict[str, Any], self.fields)
         fields["taker"].queryset = delegations.takers_for(giver)
         zone = timezone.get_current_timezone_name()
-        fields["ends_at"].help_text = f"At most a year. Times are those of {zone}."
-        fields["pipeline"].choices = [("", "All pipelines"), *names]
+        fields["ends_at"].help_text = gettext("At most a year. Times are those of %(zone)s.") % {"zone": zone}
+        fields["pipeline"].choices = [("", gettext("All pipelines")), *names]
 
     def give(self) -> bool:
         """Whether it was given; else the form says why not."""
@@ -92,7 +96,9 @@ def show_delegations(request: PageRequest) -> HttpResponse:
     if not form.give():
         return _page(request, form, reason, status=422)
     taker = form.cleaned_data["taker"]
-    messages.success(request, f"{taker.get_full_name() or taker.get_username()} may decide for you.")
+    messages.success(
+        request, gettext("%(name)s may decide for you.") % {"name": taker.get_full_name() or taker.get_username()}
+    )
     return redirect("recovery:delegations")
 
 
@@ -106,7 +112,7 @@ def revoke_delegation(request: PageRequest, pk: int) -> HttpResponse:
     except NotRevocable as refused:
         messages.warning(request, str(refused))
     else:
-        messages.success(request, "The delegation is over.")
+        messages.success(request, gettext("The delegation is over."))
     return redirect("recovery:delegations")
 
 

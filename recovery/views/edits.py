@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from django.utils.translation import gettext
 from pydantic import BaseModel
 
 from recovery.forms import Change
@@ -57,7 +58,7 @@ def _changes(path: str, old: Any, new: Any) -> Iterator[Change]:
         return
     before, after = _parts(old), _parts(new)
     if before is None or after is None or type(old) is not type(new) or _is_resized(old, new):
-        yield Change(path, path.replace(".", ", ") or "the proposal", display_of(old), display_of(new))
+        yield Change(path, path.replace(".", ", ") or gettext("the proposal"), display_of(old), display_of(new))
         return
     for key in dict.fromkeys((*before, *after)):
         inner = f"{path}.{key}" if path else str(key)

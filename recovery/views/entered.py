@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.utils.translation import gettext
+
 from recovery.errors import InvalidInput
 from recovery.forms import Change, ModelForm, form_for
 from recovery.forms.fields import Node
@@ -135,7 +137,14 @@ class Entered:
         """
         kind = self.kind
         if kind in minor_acts.KINDS:
-            raise InvalidInput({"kind": [f"{kind!r} is not offered here; there are: {', '.join(self.asked.kinds)}"]})
+            raise InvalidInput(
+                {
+                    "kind": [
+                        gettext("%(kind)s is not offered here; there are: %(kinds)s")
+                        % {"kind": f"{kind!r}", "kinds": ", ".join(self.asked.kinds)}
+                    ]
+                }
+            )
         is_back = kind == "request_changes"
         value = self.form.value if self.form is not None and not is_back else None
         if kind == "edit" and value is None:

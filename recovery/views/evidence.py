@@ -4,6 +4,8 @@ import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from django.utils.translation import gettext
+
 from recovery.rendering import json_tree
 from recovery.rendering.preview import PICTURES, Preview
 from recovery.rendering.quantities import size as size_text
@@ -58,11 +60,11 @@ def _exhibit(state_id: uuid.UUID, found: Evidence, *, is_open: bool) -> Exhibit:
             file_url=artifact_url("recovery:artifact_download", state_id, found.artifact_id, found.name),
         )
     if found.artifact_id:
-        gone = Preview("broken", reason="the artifact was deleted from the store")
+        gone = Preview("broken", reason=gettext("the artifact was deleted from the store"))
         return Exhibit(found.name, "file-warning", gone, is_step=found.event is not None)
     if found.event is not None:
         return Exhibit(found.name, "list-tree", _of_step(found), is_step=True)
-    unknown = Preview("broken", reason="the run has neither an artifact nor a step of this name")
+    unknown = Preview("broken", reason=gettext("the run has neither an artifact nor a step of this name"))
     return Exhibit(found.name, "circle-question-mark", unknown)
 
 
@@ -70,6 +72,10 @@ def _of_step(found: Evidence) -> Preview:
     event = found.event
     if event is None or event.result is None:
         failed = event is not None and event.status == ExecutionStatus.FAILED.value
-        reason = f"the step failed: {event.error_message}" if event is not None and failed else "the step has no result"
+        reason = (
+            gettext("the step failed: %(error_message)s") % {"error_message": event.error_message}
+            if event is not None and failed
+            else gettext("the step has no result")
+        )
         return Preview("broken", reason=reason)
     return Preview("json", note=size_text(event.size), tree=json_tree.tree(plain_of(event.result)))

@@ -10,7 +10,9 @@ from urllib.parse import urlencode
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
+from django.utils.translation import gettext
 
+from recovery.languages import lazy as _
 from recovery.models import ApprovalRequest, Risk
 from recovery.models.approval import ApprovalRequestQuerySet
 from recovery.models.words import words_of
@@ -18,19 +20,19 @@ from recovery.models.words import words_of
 LONGEST_VALUE = 200
 
 RISKS = {risk.label.lower(): risk for risk in reversed(Risk)}
-AGES = {"1h": ("1 h", timedelta(hours=1)), "1d": ("1 d", timedelta(days=1)), "1w": ("1 w", timedelta(weeks=1))}
-TABS = {"mine": "For me", "open": "All open", "decided": "Decided"}
+AGES = {"1h": (_("1 h"), timedelta(hours=1)), "1d": (_("1 d"), timedelta(days=1)), "1w": (_("1 w"), timedelta(weeks=1))}
+TABS = {"mine": _("For me"), "open": _("All open"), "decided": _("Decided")}
 
 # Name of the filter, words for it, and what is due by then; overdue is due by now.
 DUES = {
-    "over": ("Overdue", timedelta(0)),
-    "1h": ("Due within 1 h", timedelta(hours=1)),
-    "1d": ("Due within 1 d", timedelta(days=1)),
-    "1w": ("Due within 1 w", timedelta(weeks=1)),
-    "none": ("Without a due date", None),
+    "over": (_("Overdue"), timedelta(0)),
+    "1h": (_("Due within 1 h"), timedelta(hours=1)),
+    "1d": (_("Due within 1 d"), timedelta(days=1)),
+    "1w": (_("Due within 1 w"), timedelta(weeks=1)),
+    "none": (_("Without a due date"), None),
 }
 # Anything else is the name of somebody who holds it.
-HOLDERS = {"me": "Held by me", "nobody": "Held by nobody", "others": "Held by others"}
+HOLDERS = {"me": _("Held by me"), "nobody": _("Held by nobody"), "others": _("Held by others")}
 
 _FILTERS = ("text", "pipeline", "risk", "tag", "age", "due", "held")
 _SEPARATOR = "~"
@@ -137,11 +139,11 @@ class InboxFilters:
 def _in_words(name: str, value: str) -> str:
     match name:
         case "age":
-            return f"over {AGES[value][0]} old"
+            return gettext("over %(age)s old") % {"age": AGES[value][0]}
         case "due":
             return DUES[value][0].lower()
         case "held":
-            return HOLDERS[value].lower() if value in HOLDERS else f"held by {value}"
+            return HOLDERS[value].lower() if value in HOLDERS else gettext("held by %(value)s") % {"value": value}
         case _:
             return f"{name}: {value}"
 
@@ -158,15 +160,19 @@ class Choice:
 def choices_of(filters: InboxFilters, holders: Mapping[str, str] | None = None) -> list[Choice]:
     """`holders`: the words for each person who holds something, by username."""
     risks = {name: risk.label for name, risk in RISKS.items()}
-    ages = {name: f"Over {words} old" for name, (words, _) in AGES.items()}
+    ages = {name: gettext("Over %(words)s old") % {"words": words} for name, (words, _) in AGES.items()}
     dues = {name: words for name, (words, _) in DUES.items()}
-    chosen = {filters.held: f"Held by {filters.held}"} if filters.held not in ("", *HOLDERS) else {}
+    chosen = (
+        {filters.held: gettext("Held by %(held)s") % {"held": filters.held}}
+        if filters.held not in ("", *HOLDERS)
+        else {}
+    )
     held = {**HOLDERS, **chosen, **(holders or {})}
     return [
-        Choice("risk", "Risk", _offered("Any risk", risks, filters.risk)),
-        Choice("due", "Due", _offered("Any due date", dues, filters.due)),
-        Choice("age", "Age", _offered("Any age", ages, filters.age)),
-        Choice("held", "Held by", _offered("Held or not", held, filters.held)),
+        Choice("risk", gettext("Risk"), _offered(gettext("Any risk"), risks, filters.risk)),
+        Choice("due", gettext("Due"), _offered(gettext("Any due date"), dues, filters.due)),
+        Choice("age", gettext("Age"), _offered(gettext("Any age"), ages, filters.age)),
+        Choice("held", gettext("Held by"), _offered(gettext("Held or not"), held, filters.held)),
     ]
 
 
@@ -242,14 +248,23 @@ class Way:
 
 def _why_not(name: str, value: str) -> str:
     if "\x00" in value:
-        return f"The filter {name} holds a character that cannot be searched for; it was left out."
+        return gettext("The filter %(name)s holds a character that cannot be searched for; it was left out.") % {
+            "name": name
+        }
     if len(value) > LONGEST_VALUE:
-        return f"The filter {name} is longer than {LONGEST_VALUE} characters; it was left out."
+        return gettext("The filter %(name)s is longer than %(longest_value)s characters; it was left out.") % {
+            "name": name,
+            "longest_value": LONGEST_VALUE,
+        }
     known = {"risk": tuple(RISKS), "age": tuple(AGES), "due": tuple(DUES), "tab": tuple(TABS)}.get(name)
     if name == "text" and value and not words_of(value):
-        return f"There is no word in “{value}” to look for; it was left out."
+        return gettext("There is no word in “%(value)s” to look for; it was left out.") % {"value": value}
     if value and known is not None and value not in known:
-        return f"“{value}” is no {name}; there are: {', '.join(known)}. It was left out."
+        return gettext("“%(value)s” is no %(name)s; there are: %(known)s. It was left out.") % {
+            "value": value,
+            "name": name,
+            "known": ", ".join(known),
+        }
     return ""
 
 
@@ -278,7 +293,7 @@ def parts_after(filters: InboxFilters, parts: Parts) -> tuple[Parts, str]:
         behind = (RISKS_BY_NUMBER[risk], moment_of(due), moment_of(opened), uuid.UUID(pk))
         return [later for part in parts for later in part.behind(*behind)], ""
     except (ValueError, KeyError):
-        return parts, "That place in the list is unknown; it starts at the top."
+        return parts, gettext("That place in the list is unknown; it starts at the top.")
 
 
 RISKS_BY_NUMBER = {str(int(risk)): int(risk) for risk in Risk}

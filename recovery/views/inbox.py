@@ -14,6 +14,7 @@ from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
 from recovery import pipelines, queries
@@ -89,7 +90,11 @@ def next_request(request: PageRequest) -> HttpResponse:
     if found is not None:
         beside = filters.url(request=str(found.pk))
         return redirect(beside if "pane" in request.GET else Way(found.pk, filters).request_url)
-    words = "Nothing else in this list waits for you." if filters.is_active else "Nothing else waits for you."
+    words = (
+        gettext("Nothing else in this list waits for you.")
+        if filters.is_active
+        else gettext("Nothing else waits for you.")
+    )
     messages.success(request, words)
     return redirect(filters.url())
 

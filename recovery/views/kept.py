@@ -4,6 +4,7 @@ import hashlib
 from typing import Any
 
 from django.urls import reverse
+from django.utils.translation import gettext
 
 from recovery.models import Artifact
 from recovery.rendering import json_tree
@@ -16,15 +17,17 @@ from recovery.views.asked import plain_of
 def preview_of(artifact: Artifact | None, media_type: str, name: str = "", window: Window = HEAD) -> Preview:
     """What can be shown of an artifact, whatever state it is in. Never more than `window` of it is read."""
     if artifact is None:
-        return Preview("broken", reason="it is not kept here any more, or never was")
+        return Preview("broken", reason=gettext("it is not kept here any more, or never was"))
     try:
         head = artifact.read(window.bytes)
     except FileNotFoundError:
-        return Preview("broken", note=size_text(artifact.size), reason="its file is gone from the storage")
+        return Preview("broken", note=size_text(artifact.size), reason=gettext("its file is gone from the storage"))
     is_cut = len(head) != min(artifact.size, window.bytes)
     is_whole = len(head) == artifact.size
     if is_cut or (is_whole and hashlib.sha256(head).hexdigest() != artifact.sha256):
-        return Preview("broken", note=size_text(artifact.size), reason="its bytes are not those that were saved")
+        return Preview(
+            "broken", note=size_text(artifact.size), reason=gettext("its bytes are not those that were saved")
+        )
     kind = media_type or artifact.media_type
     return preview(head, kind, size=artifact.size, codec=artifact.codec, name=name, window=window)
 

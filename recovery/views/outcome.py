@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.translation import gettext
+
 from recovery import queries
 from recovery.models import ApprovalRequest, Decision, State
 from recovery.rendering import json_tree
@@ -61,7 +63,7 @@ def outcome_of(
     return {
         "approval": approval,
         "decision": decision,
-        "did": PAST_TENSE.get(approval.outcome, "decided this"),
+        "did": PAST_TENSE.get(approval.outcome, gettext("decided this")),
         "response": json_tree.tree(payload) if decision.kind == "respond" else None,
         "sent_to": place.get("address", ""),
         "sent_inputs": json_tree.tree(place["inputs"]) if place.get("inputs") is not None else None,

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.template.loader import render_to_string
 
+from recovery.languages import lazy as _
 from recovery.request_reads import versions_with_request
 from recovery.views.asked import Asked
 from recovery.views.filters import InboxFilters, Way
@@ -12,7 +13,7 @@ from recovery.views.parts import PageRequest
 from recovery.views.request_page import page_of
 from recovery.views.request_shown import TEMPLATE
 
-GONE = "The request that this address names is not there any more."
+GONE = _("The request that this address names is not there any more.")
 
 
 def opened_of(request: PageRequest, filters: InboxFilters) -> tuple[str, str]:

@@ -9,12 +9,14 @@ from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_safe
 from django_htmx.http import HttpResponseClientRedirect
 
 from recovery import pipelines
 from recovery.errors import InvalidInput, UnknownPipeline
 from recovery.forms import ModelForm
+from recovery.languages import lazy as _
 from recovery.models import State
 from recovery.permissions import why_not_start
 from recovery.pipelines import Pipeline
@@ -25,7 +27,7 @@ RECENT_ON_PANEL = 3
 RECENT_ON_PAGE = 15
 COUNT_AT_MOST = 10_000
 TAGS_AT_MOST = 20
-_SENT_BEFORE = "This form was sent before, with another input. Send it again to start one more run."
+_SENT_BEFORE = _("This form was sent before, with another input. Send it again to start one more run.")
 
 
 class AboutForm(forms.Form):
@@ -37,9 +39,11 @@ class AboutForm(forms.Form):
     def clean_tags(self) -> list[str]:
         tags = list(dict.fromkeys(tag.strip() for tag in self.cleaned_data["tags"].split(",") if tag.strip()))
         if len(tags) > TAGS_AT_MOST:
-            raise forms.ValidationError(f"At most {TAGS_AT_MOST} tags.")
+            raise forms.ValidationError(gettext("At most %(tags_at_most)s tags.") % {"tags_at_most": TAGS_AT_MOST})
         if too_long := next((tag for tag in tags if len(tag) > 100), None):
-            raise forms.ValidationError(f"The tag “{too_long[:30]}…” is longer than 100 characters.")
+            raise forms.ValidationError(
+                gettext("The tag “%(too_long)s…” is longer than 100 characters.") % {"too_long": too_long[:30]}
+            )
         return tags
 
 

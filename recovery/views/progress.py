@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from recovery import queries
+from recovery.languages import lazy as _
 from recovery.models import ApprovalRequest, Decision, Event, Resumption, State
 from recovery.permissions import why_not_start
 from recovery.rendering import json_tree
@@ -83,10 +85,10 @@ def progress_of(request: ApprovalRequest, decision: Decision, viewer: Any, *, wi
     """Of a request that is decided. `with_step`: look up which step ended last."""
     state: State = request.state
     if request.outcome == "supersede":
-        return Progress("closed", "Nothing is carried to the run.", (), state)
+        return Progress("closed", gettext("Nothing is carried to the run."), (), state)
     if not is_ours(state):
-        words = "The program that runs it finds the decision when it loads the state."
-        return Progress("delivered", words, (_done("Decided"), _done("Delivered")), state)
+        words = gettext("The program that runs it finds the decision when it loads the state.")
+        return Progress("delivered", words, (_done(gettext("Decided")), _done(gettext("Delivered"))), state)
     fork = state.superseded_by if request.outcome == "request_changes" else None
     job = queries.job_of(request) if fork is None else queries.newest_job(fork.pk)
     can_undo = job is not None and job.status == Resumption.Status.PENDING and may_undo(request, viewer)
@@ -138,45 +140,69 @@ def _phase(job: Resumption | None, can_undo: bool) -> tuple[str, float]:
 def _words(phase: str, job: Resumption | None, state: State) -> str:
     match phase:
         case "undoable" | "waiting":
-            return "The run goes back in" if job and job.kind == Resumption.Kind.FORK else "The run starts in"
+            return (
+                gettext("The run goes back in")
+                if job and job.kind == Resumption.Kind.FORK
+                else gettext("The run starts in")
+            )
         case "queued" if job and job.attempts:
-            return "The run will be tried again."
+            return gettext("The run will be tried again.")
         case "queued":
-            return "A worker takes the run on in a moment."
+            return gettext("A worker takes the run on in a moment.")
         case "running":
-            return "The run goes on."
+            return gettext("The run goes on.")
         case "failed":
-            return "The decision stands, but the run failed."
+            return gettext("The decision stands, but the run failed.")
         case "blocked":
-            return "The decision stands, but the run cannot go on."
+            return gettext("The decision stands, but the run cannot go on.")
         case _:
-            return _ENDS.get(State.Status(state.status), "The run has gone on.")
+            return _ENDS.get(State.Status(state.status), gettext("The run has gone on."))
 
 
 _ENDS = {
-    State.Status.COMPLETED: "The run is completed.",
-    State.Status.AWAITING: "The run has gone on and asks again.",
-    State.Status.FAILED: "The run went on and failed later.",
-    State.Status.CANCELLED: "The run was cancelled.",
-    State.Status.PAUSED: "The run has gone on and is paused.",
+    State.Status.COMPLETED: _("The run is completed."),
+    State.Status.AWAITING: _("The run has gone on and asks again."),
+    State.Status.FAILED: _("The run went on and failed later."),
+    State.Status.CANCELLED: _("The run was cancelled."),
+    State.Status.PAUSED: _("The run has gone on and is paused."),
 }
 
 
 def _steps(phase: str, state: State) -> tuple[Step, ...]:
-    last = "Asks again" if phase == "done" and state.status == State.Status.AWAITING else "Done"
+    last = gettext("Asks again") if phase == "done" and state.status == State.Status.AWAITING else gettext("Done")
     match phase:
         case "undoable" | "waiting":
-            return (_current("Decided", "circle-check"), _ahead("Queued"), _ahead("Running"), _ahead("Done"))
+            return (
+                _current(gettext("Decided"), "circle-check"),
+                _ahead(gettext("Queued")),
+                _ahead(gettext("Running")),
+                _ahead(gettext("Done")),
+            )
         case "queued":
-            return (_done("Decided"), _current("Queued", "clock"), _ahead("Running"), _ahead("Done"))
+            return (
+                _done(gettext("Decided")),
+                _current(gettext("Queued"), "clock"),
+                _ahead(gettext("Running")),
+                _ahead(gettext("Done")),
+            )
         case "running":
-            return (_done("Decided"), _done("Queued"), _current("Running", "loader-circle"), _ahead("Done"))
+            return (
+                _done(gettext("Decided")),
+                _done(gettext("Queued")),
+                _current(gettext("Running"), "loader-circle"),
+                _ahead(gettext("Done")),
+            )
         case "failed":
-            return (_done("Decided"), _done("Queued"), _failed("Failed"))
+            return (_done(gettext("Decided")), _done(gettext("Queued")), _failed(gettext("Failed")))
         case "blocked":
-            return (_done("Decided"), _failed("Blocked"))
+            return (_done(gettext("Decided")), _failed(gettext("Blocked")))
         case _:
-            return (_done("Decided"), _done("Queued"), _done("Running"), Step(last, "circle-check", True, True))
+            return (
+                _done(gettext("Decided")),
+                _done(gettext("Queued")),
+                _done(gettext("Running")),
+                Step(last, "circle-check", True, True),
+            )
 
 
 def _pace_s(phase: str, decision: Decision, job: Resumption | None, left_s: float) -> int:

@@ -10,11 +10,11 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.cache import patch_cache_control
 from django.utils.http import url_has_allowed_host_and_scheme
-from django.utils.translation import gettext_lazy as _
 from django.utils.translation import override
 from django.views.decorators.http import require_http_methods, require_POST
 
 from recovery import pipelines
+from recovery.languages import lazy as _
 from recovery.middleware import keep_theme
 from recovery.models import Reader
 from recovery.services import notify, readers

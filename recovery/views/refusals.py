@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 
+from django.utils.translation import gettext
+
 from recovery.errors import (
     AlreadyResolved,
     Held,
@@ -14,18 +16,19 @@ from recovery.errors import (
     StaleProposal,
 )
 from recovery.forms import Change
+from recovery.languages import lazy as _
 from recovery.models import Decision, ProposalVersion
 from recovery.views.entered import Entered
 
 PAST_TENSE = {
-    "approve": "approved this",
-    "edit": "approved this with changes",
-    "respond": "answered this",
-    "reject": "rejected this",
-    "request_changes": "sent the run back",
-    "supersede": "went on without an answer",
-    "expire": "let this expire",
-    "cancel": "cancelled this",
+    "approve": _("approved this"),
+    "edit": _("approved this with changes"),
+    "respond": _("answered this"),
+    "reject": _("rejected this"),
+    "request_changes": _("sent the run back"),
+    "supersede": _("went on without an answer"),
+    "expire": _("let this expire"),
+    "cancel": _("cancelled this"),
 }
 
 
@@ -60,28 +63,32 @@ def _said(refused: RecoveryError) -> Refusal:
             name = first.actor_name if first.actor_kind == "user" else first.actor_name.capitalize()
             title = f"{name} {PAST_TENSE.get(refused.resolution.outcome, 'decided this')}"
             return Refusal(
-                HTTPStatus.CONFLICT, "users", title, "Your decision was not used; nothing runs twice.", first=first
+                HTTPStatus.CONFLICT,
+                "users",
+                title,
+                gettext("Your decision was not used; nothing runs twice."),
+                first=first,
             )
         case StaleProposal():
             return Refusal(
                 HTTPStatus.PRECONDITION_FAILED,
                 "pencil",
-                f"{refused.current.by_name} changed the proposal",
-                "Nothing was decided.",
+                gettext("%(by_name)s changed the proposal") % {"by_name": refused.current.by_name},
+                gettext("Nothing was decided."),
                 seen=refused.seen.number if refused.seen else 0,
                 current=refused.current,
                 differences=refused.changes,
             )
         case NotAllowed():
-            return Refusal(HTTPStatus.FORBIDDEN, "lock", "You may not decide this one.", str(refused))
+            return Refusal(HTTPStatus.FORBIDDEN, "lock", gettext("You may not decide this one."), str(refused))
         case Held():
-            return Refusal(HTTPStatus.CONFLICT, "user", "Somebody else holds it.", str(refused))
+            return Refusal(HTTPStatus.CONFLICT, "user", gettext("Somebody else holds it."), str(refused))
         case NotUndoable():
-            return Refusal(HTTPStatus.CONFLICT, "undo-2", "It cannot be undone.", str(refused))
+            return Refusal(HTTPStatus.CONFLICT, "undo-2", gettext("It cannot be undone."), str(refused))
         case NotWaiting():
-            return Refusal(HTTPStatus.CONFLICT, "clock", "The run does not wait for it now.", str(refused))
+            return Refusal(HTTPStatus.CONFLICT, "clock", gettext("The run does not wait for it now."), str(refused))
         case PipelineGone():
-            text = f"{refused} The request stays open; nothing was decided."
-            return Refusal(HTTPStatus.CONFLICT, "workflow", "The run could not go on with it.", text)
+            text = gettext("%(refused)s The request stays open; nothing was decided.") % {"refused": refused}
+            return Refusal(HTTPStatus.CONFLICT, "workflow", gettext("The run could not go on with it."), text)
         case _:
             raise refused

@@ -7,7 +7,9 @@ from typing import Any
 
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext, ngettext
 
+from recovery.languages import lazy as _
 from recovery.models import ApprovalRequest, Decision, Event
 from recovery.permissions import Say, policy_of
 from recovery.rendering import json_tree, quantities
@@ -31,7 +33,7 @@ DECIDERS_AT_MOST = 5
 EVIDENCE_AT_MOST = 40
 TAKERS_AT_MOST = 200
 
-_BUTTONS = {"approve": ("Approve", "check"), "edit": ("Approve", "check"), "respond": ("Send answer", "send")}
+_BUTTONS = {"approve": (_("Approve"), "check"), "edit": (_("Approve"), "check"), "respond": (_("Send answer"), "send")}
 _FORMS = {"approve": "approve-form", "edit": "approve-form", "respond": "respond-form"}
 
 
@@ -167,7 +169,7 @@ def _buttons(asked: Asked, entered: Entered) -> list[Button]:
             label = choice.label
         elif _FORMS[kind] == "approve-form" and entered.changes:
             count = len(entered.changes)
-            label = f"Approve with {count} edit" + ("s" if count > 1 else "")
+            label = ngettext("Approve with %(count)s edit", "Approve with %(count)s edits", count) % {"count": count}
         # Approving and approving with edits are one button: what was edited says which it is.
         buttons.setdefault(
             _FORMS[kind],
@@ -187,10 +189,10 @@ def _buttons(asked: Asked, entered: Entered) -> list[Button]:
 
 def _comment_words(asked: Asked, kind: str) -> str:
     if kind in asked.comment_required:
-        return "required"
+        return gettext("required")
     if kind == "approve" and "edit" in asked.kinds and "edit" in asked.comment_required:
-        return "required with edits"
-    return "kept in the record, goes to the run"
+        return gettext("required with edits")
+    return gettext("kept in the record, goes to the run")
 
 
 def _decided(asked: Asked, viewer: Any, decisions: list[Decision]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from django.contrib.auth.decorators import login_required
 from django.db import transaction
 from django.http import HttpResponse
 from django.shortcuts import redirect
+from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
 from recovery import pipelines, queries
@@ -41,9 +42,14 @@ def save_view(request: PageRequest) -> HttpResponse:
         get_user_model()._default_manager.select_for_update(no_key=True).get(pk=request.user.pk)
         saved = SavedView.objects.filter(user=request.user)
         if saved.exclude(name=name).count() >= VIEWS_AT_MOST:
-            return _options(request, wrong=f"{VIEWS_AT_MOST} views are saved already; delete one first.", status=422)
+            return _options(
+                request,
+                wrong=gettext("%(views_at_most)s views are saved already; delete one first.")
+                % {"views_at_most": VIEWS_AT_MOST},
+                status=422,
+            )
         saved.update_or_create(user=request.user, name=name, defaults={"query": query})
-    return _done(request, f"The view “{name}” is saved.")
+    return _done(request, gettext("The view “%(name)s” is saved.") % {"name": name})
 
 
 @login_required
@@ -51,15 +57,15 @@ def save_view(request: PageRequest) -> HttpResponse:
 def delete_view(request: PageRequest, pk: int) -> HttpResponse:
     """Deleted twice is deleted."""
     SavedView.objects.filter(user=request.user, pk=pk).delete()
-    return _done(request, "The view is deleted.")
+    return _done(request, gettext("The view is deleted."))
 
 
 def _why_not(name: str) -> str:
     if not name:
-        return "A view needs a name."
+        return gettext("A view needs a name.")
     if len(name) > LONGEST_NAME:
-        return f"The name is longer than {LONGEST_NAME} characters."
-    return "The name holds a character that cannot be saved." if not name.isprintable() else ""
+        return gettext("The name is longer than %(longest_name)s characters.") % {"longest_name": LONGEST_NAME}
+    return gettext("The name holds a character that cannot be saved.") if not name.isprintable() else ""
 
 
 def _query_of(filters: InboxFilters) -> str:
@@ -76,7 +82,10 @@ def _done(request: PageRequest, words: str) -> HttpResponse:
 def _options(request: PageRequest, *, wrong: str = "", status: int = 200) -> HttpResponse:
     filters = replace(InboxFilters.of(request.GET), after="")
     options = queries.filter_options()
-    held = {one.username: f"Held by {one.get_full_name() or one.username}" for one in options.holders}
+    held = {
+        one.username: gettext("Held by %(name)s") % {"name": one.get_full_name() or one.username}
+        for one in options.holders
+    }
     registered = (one.name for one in pipelines.all_pipelines())
     context: dict[str, Any] = {
         "filters": filters,

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from django.utils.translation import gettext
+
 from recovery.forms import ModelForm, form_for
 from recovery.views.asked import Asked
 
@@ -17,7 +19,7 @@ class SendBack:
         self.targets = asked.targets
         self.is_required = "request_changes" in asked.comment_required
         choice = asked.choice("request_changes")
-        self.label = (choice.label if choice else "") or "Request changes"
+        self.label = (choice.label if choice else "") or gettext("Request changes")
         self.reasons = choice.reasons if choice else []
         self.to = str(data.get("to", "")) if data else ""
         self.reason = str(data.get("back_reason", "")) if data else ""

@@ -11,6 +11,7 @@ from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
+from django.utils.translation import gettext
 
 from recovery.models import State
 from recovery.models.state import StateQuerySet
@@ -45,7 +46,10 @@ class StateFilters:
         given["tags"] = ", ".join(_words(given["tags"]))
         given |= {name: day.isoformat() for name in ("from", "to") if (day := _day(given[name]))}
         if given["from"] and given["to"] and given["from"] > given["to"]:
-            notices.append(f"{given['from']} is later than {given['to']}: nothing was updated in between.")
+            notices.append(
+                gettext("%(given)s is later than %(given_2)s: nothing was updated in between.")
+                % {"given": given["from"], "given_2": given["to"]}
+            )
         values = {name: given[name] for name in _FILTERS if given[name]}
         return cls(values, given["after"], given["before"], given["left"], tuple(notices))
 
@@ -116,10 +120,10 @@ class StateFilters:
                 words = _words(value)
                 for word in words:
                     rest = ", ".join(other for other in words if other != word)
-                    yield Chip(f"tag: {word}", self._with(tags=rest))
+                    yield Chip(gettext("tag: %(word)s") % {"word": word}, self._with(tags=rest))
             else:
                 shown = STATE_MARKS[value].word.lower() if name == "status" else value
-                label = {"from": "updated from", "to": "updated until"}.get(name, name)
+                label = {"from": gettext("updated from"), "to": gettext("updated until")}.get(name, name)
                 yield Chip(f"{label}: {shown}", self._with(**{name: ""}))
 
     def _with(self, **changed: str) -> str:
@@ -134,7 +138,7 @@ def page_of(states: StateQuerySet, filters: StateFilters, size: int) -> tuple[li
     if asked := filters.before or filters.after:
         place = _place(asked)
         if place is None:
-            notice = "That place in the list is unknown; this is its top."
+            notice = gettext("That place in the list is unknown; this is its top.")
     if place and filters.before and not filters.after:
         rows = list(_before(states, *place)[: size + 1])
         has_newer, rows = len(rows) > size, rows[:size][::-1]
@@ -171,19 +175,29 @@ def _place(text: str) -> tuple[datetime, uuid.UUID] | None:
 
 def _why_not(name: str, value: str) -> str:
     if "\x00" in value:
-        return f"The filter {name} holds a character that cannot be searched for; it was left out."
+        return gettext("The filter %(name)s holds a character that cannot be searched for; it was left out.") % {
+            "name": name
+        }
     if len(value) > LONGEST_VALUE:
-        return f"The filter {name} is longer than {LONGEST_VALUE} characters; it was left out."
+        return gettext("The filter %(name)s is longer than %(longest_value)s characters; it was left out.") % {
+            "name": name,
+            "longest_value": LONGEST_VALUE,
+        }
     if not value:
         return ""
     if name == "status" and value not in State.Status.values:
-        return f"“{value}” is no status; there are: {', '.join(State.Status.values)}. It was left out."
+        return gettext("“%(value)s” is no status; there are: %(values)s. It was left out.") % {
+            "value": value,
+            "values": ", ".join(State.Status.values),
+        }
     if name in ("from", "to") and _day(value) is None:
-        return f"“{value}” is no date like 2026-11-23; it was left out."
+        return gettext("“%(value)s” is no date like 2026-11-23; it was left out.") % {"value": value}
     if name == "tags" and len(_words(value)) > TAGS_AT_MOST:
-        return f"At most {TAGS_AT_MOST} tags can be asked for at once; they were left out."
+        return gettext("At most %(tags_at_most)s tags can be asked for at once; they were left out.") % {
+            "tags_at_most": TAGS_AT_MOST
+        }
     if name == "left" and not _is_uuid(value):
-        return f"“{value}” is no id of a state to compare with; it was left out."
+        return gettext("“%(value)s” is no id of a state to compare with; it was left out.") % {"value": value}
     return ""
 
 

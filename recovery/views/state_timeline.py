@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db.models import Q
 from django.db.models.functions import Substr
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from recovery.models import Checkpoint, Event, State
 from recovery.rendering.failures import TraceLine, traceback_lines
@@ -62,7 +63,7 @@ def window_of(viewed: Viewed, timeline: Timeline, query: Any) -> dict[str, Any]:
     if asked:
         index = timeline.tree.index_of(asked)
         if index is None:
-            viewed.notices.append(f"There is no step “{asked[:100]}” here.")
+            viewed.notices.append(gettext("There is no step “%(asked)s” here.") % {"asked": asked[:100]})
         else:
             first, opened = index // WINDOW * WINDOW, asked
     first = min(first, max(0, (len(timeline) - 1) // WINDOW * WINDOW))

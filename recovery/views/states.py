@@ -6,6 +6,7 @@ from typing import Any
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.urls import reverse
+from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
 from recovery import pipelines, queries
@@ -47,7 +48,7 @@ def _left(filters: StateFilters) -> tuple[State | None, list[str]]:
     if not filters.left:
         return None, []
     left = State.objects.only("id", "pipeline", "description", "status").filter(pk=filters.left).first()
-    return left, [] if left else [f"There is no state {filters.left} to compare with."]
+    return left, [] if left else [gettext("There is no state %(left)s to compare with.") % {"left": filters.left}]
 
 
 def _compare_url(state: State, filters: StateFilters) -> str:

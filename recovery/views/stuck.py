@@ -13,10 +13,12 @@ from django.http import HttpResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
+from django.utils.translation import gettext, ngettext_lazy
 from django.views.decorators.http import require_http_methods
 
 from recovery import pipelines
 from recovery.errors import InvalidInput
+from recovery.languages import lazy as _
 from recovery.models import Resumption, State
 from recovery.permissions import why_not_start
 from recovery.services.accept_version import accept_version
@@ -32,12 +34,26 @@ PAGE_SIZE = 30
 _SEPARATOR = "~"
 _LARGEST_ID = 2**63 - 1
 
-# What was done, for one run and for several.
+# What was done: to some runs, and to none.
 _DONE = {
-    "retry": ("is tried again", "are tried again"),
-    "accept": ("goes on with the new version", "go on with the new version"),
-    "dismiss": ("was dismissed", "were dismissed"),
-    "cancel": ("was cancelled", "were cancelled"),
+    "retry": (
+        ngettext_lazy("%(count)s run is tried again.", "%(count)s runs are tried again.", "count"),
+        _("No runs are tried again."),
+    ),
+    "accept": (
+        ngettext_lazy(
+            "%(count)s run goes on with the new version.", "%(count)s runs go on with the new version.", "count"
+        ),
+        _("No runs go on with the new version."),
+    ),
+    "dismiss": (
+        ngettext_lazy("%(count)s run was dismissed.", "%(count)s runs were dismissed.", "count"),
+        _("No runs were dismissed."),
+    ),
+    "cancel": (
+        ngettext_lazy("%(count)s run was cancelled.", "%(count)s runs were cancelled.", "count"),
+        _("No runs were cancelled."),
+    ),
 }
 
 
@@ -54,11 +70,11 @@ class StuckFilters:
         notices = []
         pipeline = str(query.get("pipeline", "")).strip()
         if "\x00" in pipeline or len(pipeline) > LONGEST_VALUE:
-            notices.append("No pipeline is named like that; the filter was left out.")
+            notices.append(gettext("No pipeline is named like that; the filter was left out."))
             pipeline = ""
         after = _place(str(query.get("after", "")))
         if query.get("after") and after is None:
-            notices.append("That place in the list is unknown; this is its top.")
+            notices.append(gettext("That place in the list is unknown; this is its top."))
         return cls(pipeline, after, tuple(notices))
 
     def url(self, after: tuple[datetime, int] | None = None) -> str:
@@ -100,8 +116,8 @@ class Sent:
         jobs = [int(one) for one in named if one.isascii() and one.isdigit() and int(one) <= _LARGEST_ID]
         reason = data.get("reason", "")
         if act not in _DONE or (act == "accept" and not version):
-            return cls(problem="Choose what to do with them.")
-        return cls(act, jobs, version, reason, "" if jobs else "Tick the runs first.")
+            return cls(problem=gettext("Choose what to do with them."))
+        return cls(act, jobs, version, reason, "" if jobs else gettext("Tick the runs first."))
 
     def on(self, user: Any) -> Callable[[Resumption], Any]:
         def act(job: Resumption) -> Any:
@@ -130,8 +146,8 @@ class Done:
         titles = titles_of([one.state for one in results])
         refused = [(titles[one.state.pk], one.state, str(one.refusal)) for one in results if one.refusal]
         count = len(results) - len(refused)
-        one, several = _DONE[act]
-        return cls(f"{count} run {one}." if count == 1 else f"{count or 'No'} runs {several}.", refused)
+        some, none = _DONE[act]
+        return cls(some % {"count": count} if count else str(none), refused)
 
 
 @login_required

@@ -8,9 +8,11 @@ from typing import Any
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.shortcuts import redirect
+from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods
 
 from recovery.errors import InvalidInput, OneByOne, RecoveryError, Refused
+from recovery.languages import lazy as _
 from recovery.models import ApprovalRequest
 from recovery.services.decide_many import AT_MOST, Chosen, Result, decide_many
 from recovery.services.several import DECIDES, look_at
@@ -35,10 +37,10 @@ class Act:
 
 
 ACTS = {
-    "approve": Act("approve", "Approve", "Approved", "check"),
-    "reject": Act("reject", "Reject", "Rejected", "circle-x"),
-    "claim": Act("claim", "Hold", "Held by you", "user"),
-    "release": Act("release", "Let go", "Let go", "user"),
+    "approve": Act("approve", _("Approve"), _("Approved"), "check"),
+    "reject": Act("reject", _("Reject"), _("Rejected"), "circle-x"),
+    "claim": Act("claim", _("Hold"), _("Held by you"), "user"),
+    "release": Act("release", _("Let go"), _("Let go"), "user"),
 }
 
 
@@ -63,7 +65,12 @@ def decide_together(request: PageRequest) -> HttpResponse:
         return redirect(filters.url())
     chosen = _chosen(request.POST.getlist("request"))
     if not chosen or len(chosen) > AT_MOST:
-        wrong = f"{len(chosen)} are too many at once; choose at most {AT_MOST}." if chosen else "Nothing is chosen."
+        wrong = (
+            gettext("%(count)s are too many at once; choose at most %(at_most)s.")
+            % {"count": len(chosen), "at_most": AT_MOST}
+            if chosen
+            else gettext("Nothing is chosen.")
+        )
         return _part(request, filters, act, {"wrong": wrong}, status=422)
     if act.kind in DECIDES and "confirmed" not in request.POST:
         return _confirm(request, filters, act, chosen)
@@ -102,7 +109,7 @@ def _decide(
         looked = look_at(chosen, by=request.user, kind=act.kind)
         if any(one.needs_words for one in looked if not one.why_not):
             return _confirm(
-                request, filters, act, chosen, wrong="Say why: the policy asks for words. Nothing was decided."
+                request, filters, act, chosen, wrong=gettext("Say why: the policy asks for words. Nothing was decided.")
             )
     key = request.POST.get("idempotency_key", "")[:100] or str(uuid.uuid4())
     try:

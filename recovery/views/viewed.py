@@ -9,17 +9,19 @@ from urllib.parse import urlencode
 
 from django.http import Http404
 from django.urls import reverse
+from django.utils.translation import gettext
 
+from recovery.languages import lazy as _
 from recovery.models import Checkpoint, Resumption, State
 from recovery.models.checkpoint import LogQuerySet
 
 TABS = {
-    "timeline": "Timeline",
-    "storage": "Storage",
-    "artifacts": "Artifacts",
-    "checkpoints": "Checkpoints",
-    "requests": "Requests",
-    "audit": "Audit",
+    "timeline": _("Timeline"),
+    "storage": _("Storage"),
+    "artifacts": _("Artifacts"),
+    "checkpoints": _("Checkpoints"),
+    "requests": _("Requests"),
+    "audit": _("Audit"),
 }
 # What a checkpoint holds; the other tabs are about the state as a whole.
 OF_A_CHECKPOINT = ("timeline", "storage", "artifacts")
@@ -49,7 +51,7 @@ class Viewed:
         if tab in TABS:
             viewed.tab = tab
         else:
-            viewed.notices.append(f"There is no tab “{tab[:50]}”; this is the timeline.")
+            viewed.notices.append(gettext("There is no tab “%(tab)s”; this is the timeline.") % {"tab": tab[:50]})
         if asked := query.get("checkpoint", "").strip():
             viewed._go_back_to(asked)
         return viewed
@@ -60,7 +62,10 @@ class Viewed:
         self.checkpoint = Checkpoint.objects.filter(state=self.state, number=number).first() if number else None
         if self.checkpoint is None:
             head = self.state.head
-            self.notices.append(f"There is no checkpoint “{asked[:50]}”; this is how the state stands now, at {head}.")
+            self.notices.append(
+                gettext("There is no checkpoint “%(asked)s”; this is how the state stands now, at %(head)s.")
+                % {"asked": asked[:50], "head": head}
+            )
 
     @property
     def number(self) -> int:

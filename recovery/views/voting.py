@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.auth.models import Group
+from django.utils.translation import gettext, ngettext
 
 from recovery.models import ApprovalRequest, Decision
 from recovery.permissions import Say
@@ -61,7 +62,7 @@ def ballot_of(asked: Asked, viewer: Any, decisions: list[Decision], say: Say, *,
     standing = _standing(request, decisions)
     if not request.is_open:
         acts = [ActRow(one, _about(one), _is_undone(one)) for one in decisions]
-        return Ballot("settled", (), acts, policy_words(asked, standing.policy))
+        return Ballot(gettext("settled"), (), acts, policy_words(asked, standing.policy))
     voted = {vote.actor_id for vote in (*standing.counted, *standing.fallen)} - {None}
     counted, fallen = ({vote.pk for vote in votes} for votes in (standing.counted, standing.fallen))
 
@@ -101,8 +102,8 @@ def _leading(standing: Standing) -> list[Decision]:
 
 def _about(decision: Decision) -> str:
     if _is_undone(decision):
-        return "taken back"
-    return f"to {Actor.of(decision.target).name}" if decision.target is not None else ""
+        return gettext("taken back")
+    return gettext("to %(name)s") % {"name": Actor.of(decision.target).name} if decision.target is not None else ""
 
 
 def _is_undone(decision: Decision) -> bool:
@@ -119,18 +120,20 @@ def _rule_rows(standing: Standing, viewer: Any, say: Say, *, may_vote: bool, is_
 
     def you(rule: Rule) -> str:
         if is_blocked:
-            return "nobody now"
+            return gettext("nobody now")
         if not may_vote or (rule.group and rule.group not in groups):
-            return "" if standing.needed > 1 else "not you"
-        return "you did" if has_voted else "you can"
+            return "" if standing.needed > 1 else gettext("not you")
+        return gettext("you did") if has_voted else gettext("you can")
 
     rows = []
     for rule in _in_order(standing.rules):
         who = rule.group or deciders_in_words(standing.policy)
-        words = f"{count(rule.needed).capitalize()} of" if rule.group or not standing.policy.from_groups else ""
+        needed = count(rule.needed).capitalize()
+        words = gettext("%(needed)s of") % {"needed": needed} if rule.group or not standing.policy.from_groups else ""
         if not words:
-            words, who = f"{count(rule.needed).capitalize()} in all", ""
-        have = f"{rule.have} of {rule.needed}" if standing.needed > 1 else ""
+            words, who = gettext("%(needed)s in all") % {"needed": needed}, ""
+        counted = gettext("%(have)s of %(needed)s") % {"have": rule.have, "needed": rule.needed}
+        have = counted if standing.needed > 1 else ""
         note = ", ".join(part for part in (have, you(rule)) if part)
         rows.append(RuleRow(words, who, note, rule.is_met, bool(rule.group)))
     return rows
@@ -153,8 +156,12 @@ def have_and_needed(standing: Standing, supporters: Sequence[Decision]) -> tuple
 
 def progress_in_words(standing: Standing, supporters: Sequence[Decision]) -> str:
     have, needed = have_and_needed(standing, supporters)
-    what = "answer" if any(vote.kind == "respond" for vote in standing.counted) else "approval"
-    return f"{have} of {needed} {what}{'' if needed == 1 else 's'}"
+    words = (
+        ngettext("%(have)s of %(needed)s answer", "%(have)s of %(needed)s answers", needed)
+        if any(vote.kind == "respond" for vote in standing.counted)
+        else ngettext("%(have)s of %(needed)s approval", "%(have)s of %(needed)s approvals", needed)
+    )
+    return words % {"have": have, "needed": needed}
 
 
 def vote_in_words(request: ApprovalRequest, vote: Decision) -> str:
@@ -163,12 +170,22 @@ def vote_in_words(request: ApprovalRequest, vote: Decision) -> str:
     supporters = standing.supporters(vote)
     if vote.kind == "reject":
         have, needed = len(supporters), standing.policy.rejections_needed
-        what = "rejection"
     else:
         have, needed = have_and_needed(standing, supporters)
-        what = "equal answer" if vote.kind == "respond" else "approval"
     missing = needed - have
-    more = f"{count(missing).capitalize()} more {what}{' is' if missing == 1 else 's are'} needed"
+    more = _missing_in_words(vote.kind, missing)
     unmet = [rule for rule in _in_order(standing.rules) if rule.group and not rule.is_met and vote.kind != "reject"]
-    short = all_of([f"{count(rule.needed - rule.have)} of {visible(rule.group)}" for rule in unmet])
-    return f"Your vote counts: {have} of {needed}. {more}{f': {short}' if short else ''}."
+    of_group = gettext("%(count)s of %(group)s")
+    short = all_of([of_group % {"count": count(one.needed - one.have), "group": visible(one.group)} for one in unmet])
+    counts = gettext("Your vote counts: %(have)s of %(needed)s.") % {"have": have, "needed": needed}
+    return f"{counts} {more}{f': {short}' if short else ''}."
+
+
+def _missing_in_words(kind: str, missing: int) -> str:
+    if kind == "reject":
+        words = ngettext("%(count)s more rejection is needed", "%(count)s more rejections are needed", missing)
+    elif kind == "respond":
+        words = ngettext("%(count)s more equal answer is needed", "%(count)s more equal answers are needed", missing)
+    else:
+        words = ngettext("%(count)s more approval is needed", "%(count)s more approvals are needed", missing)
+    return words % {"count": count(missing).capitalize()}

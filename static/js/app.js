@@ -13,6 +13,11 @@ function announce(text) {
   setTimeout(() => { region.textContent = text; }, 50);
 }
 
+/** What the page says about `what`, in the reader's language. */
+function said(what) {
+  return document.getElementById("announcer").dataset[what];
+}
+
 async function copy(button) {
   try {
     await navigator.clipboard.writeText(button.dataset.copy);
@@ -26,11 +31,11 @@ async function copy(button) {
     const done = document.execCommand("copy");
     field.remove();
     button.focus();
-    if (!done) return announce("Could not copy.");
+    if (!done) return announce(said("notCopied"));
   }
   button.classList.add("is-copied");
   setTimeout(() => button.classList.remove("is-copied"), 1500);
-  announce("Copied.");
+  announce(said("copied"));
 }
 
 function openPanels() {
@@ -87,7 +92,7 @@ function failed({ target, detail }) {
   if (failures < STALE_AFTER_FAILURES && !isForm(target)) return;
   if (!document.getElementById("stale").hidden) return;
   document.getElementById("stale").hidden = false;
-  announce("This page may be old. The server did not answer as it should.");
+  announce(said("stale"));
 }
 
 function answered({ target }) {
@@ -114,7 +119,7 @@ function tellConnection() {
   const notice = document.getElementById("offline");
   if (!notice || notice.hidden === navigator.onLine) return;
   notice.hidden = navigator.onLine;
-  announce(navigator.onLine ? "You are online again." : "You are offline. What you decide now does not arrive.");
+  announce(said(navigator.onLine ? "online" : "offline"));
   if (navigator.onLine) htmx.trigger(document.getElementById("news") ?? document.body, "every", {}, false);
 }
 window.addEventListener("offline", tellConnection);

@@ -17,10 +17,10 @@ function span(seconds) {
 
 /** The ages in the list go on while the page is open: with each look for news they are told anew. */
 function tellAges() {
-  for (const time of document.querySelectorAll(".inbox-row time")) {
-    // What is said as a date stays one.
-    const said = /^\d+ (s|min|h|d)( ago)?$/.exec(time.textContent);
-    if (said) time.textContent = span((Date.now() - Date.parse(time.dateTime)) / 1000) + (said[2] ?? "");
+  for (const time of document.querySelectorAll(".inbox-row :not(.due) > time")) {
+    // The words around it are in the reader's language, the units are the same in all; a date has none and stays.
+    const [said] = /\d+ (s|min|h|d)\b/.exec(time.textContent) ?? [];
+    if (said) time.textContent = time.textContent.replace(said, span((Date.now() - Date.parse(time.dateTime)) / 1000));
   }
 }
 
@@ -156,7 +156,7 @@ function boxes() {
 function tellSelection() {
   const all = boxes(), count = all.filter((box) => box.checked).length;
   const words = document.getElementById("selected-count");
-  if (words) words.textContent = `${count} selected`;
+  if (words) words.textContent = words.dataset.words.replace("{}", count);
   const whole = document.getElementById("select-all");
   if (!whole) return;
   whole.checked = count > 0 && count === all.length;

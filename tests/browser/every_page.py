@@ -1,7 +1,7 @@
 """One of everything, and the address of every page of the product: for whoever has to look at all of them. As addresses
 of a test (`ROOT_URLCONF`) it adds pages that fail in each of the ways there are."""
 
-import threading
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -77,8 +77,9 @@ urlpatterns = [
 ]
 
 
-def one_of_everything(viewer: User, other: User) -> dict[str, str]:
-    """What to call each page, and its address. `viewer` is an admin who decides; `other` decides too."""
+def one_of_everything(viewer: User, other: User, work: Callable[[Any], None] = work_on_state) -> dict[str, str]:
+    """What to call each page, and its address. `viewer` is an admin who decides; `other` decides too; `work` takes a
+    run as far as it goes."""
     now = timezone.now()
     Group.objects.create(name="Finance").user_set.add(viewer)
     ask("Held and due", risk=Risk.CRITICAL, tags=["eu", "vip"], due=now - timedelta(minutes=5), holder=other)
@@ -90,8 +91,8 @@ def one_of_everything(viewer: User, other: User) -> dict[str, str]:
     before = Told("Refund for order SE-204416").step("draft::llm_call", 0, 1, result={"a": 1}).save(1, "completed")
     stuck("Import of July")
     stuck("Another version", status="blocked", error="The pipeline is version 2", version="0")
-    waiting = _waiting_run("test-refund")
-    voted = _waiting_run("test-order")
+    waiting = _waiting_run("test-refund", work)
+    voted = _waiting_run("test-order", work)
     ApprovalRequest.objects.filter(pk=voted.pk).update(policy={**voted.policy, "needed": 2})
     decide(voted.pk, by=other, kind="approve", comment="Fine with me, @ada.")
     decide(voted.pk, by=other, kind="comment", comment="Is the price still right?")
@@ -162,12 +163,9 @@ def one_of_everything(viewer: User, other: User) -> dict[str, str]:
 _TABS = ("timeline", "storage", "artifacts", "checkpoints", "requests", "audit")
 
 
-def _waiting_run(pipeline: str) -> ApprovalRequest:
+def _waiting_run(pipeline: str, work: Callable[[Any], None]) -> ApprovalRequest:
     state = start_run(pipeline, {"order": "A-17", "amount": "420.00"})
-    # In a thread of its own: the run has a loop, and so may whoever looks at the pages.
-    worker = threading.Thread(target=work_on_state, args=(state.pk,))
-    worker.start()
-    worker.join()
+    work(state.pk)
     return ApprovalRequest.objects.get(state=state, resolved_at=None)
 
 

@@ -19,10 +19,10 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 
 @pytest.fixture
-def everything(settings, db, grace):
+def everything(settings, db, grace, work):
     settings.ROOT_URLCONF = "tests.browser.every_page"
     alex = get_user_model().objects.create_superuser("ada", password="pw", first_name="Ada", last_name="Lovelace")
-    return alex, one_of_everything(alex, grace)
+    return alex, one_of_everything(alex, grace, work)
 
 
 def test_every_address_is_looked_at_or_is_no_page(everything):

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from django.db.models import Q
+from django.utils.translation import gettext
 
 from recovery.models import Checkpoint, State
 from recovery.services.compare.states import Reference
@@ -57,11 +58,11 @@ def _saved(state: State, wanted: Q) -> list[RelatedState]:
 
 def _relation(state: State, other: State) -> str:
     if other.pk == state.parent_id:
-        return "What it was forked from"
+        return gettext("What it was forked from")
     if other.parent_id == state.pk:
-        return "Fork of it"
+        return gettext("Fork of it")
     return (
-        "Fork of the same state"
+        gettext("Fork of the same state")
         if state.parent_id and other.parent_id == state.parent_id
-        else "Run of the same pipeline"
+        else gettext("Run of the same pipeline")
     )

@@ -6,6 +6,8 @@ from datetime import datetime
 from functools import cached_property
 from typing import Literal, NamedTuple
 
+from django.utils.translation import gettext, ngettext
+
 from recovery.services.compare.rows import Diff
 from recovery.services.compare.step_order import Step
 from recovery.services.compare.values import DiffAndNote
@@ -97,10 +99,14 @@ class SameSteps:
         """`8 steps the same, refund::collect::agent_call and what it called`."""
         count = len(self.steps)
         tops = _outermost([step.address for step in self.steps])
-        named = tops[0] if count == 1 or len(tops) == 1 else f"{tops[0]} {'and' if len(tops) == 2 else 'to'} {tops[-1]}"
+        named = tops[0]
+        if count > 1 and len(tops) > 1:
+            both = gettext("%(first)s and %(last)s") if len(tops) == 2 else gettext("%(first)s to %(last)s")
+            named = both % {"first": tops[0], "last": tops[-1]}
         if len(tops) < count and len(tops) <= 2:
-            named += " and what it called" if len(tops) == 1 else ", with what they called"
-        return f"{count} {'step' if count == 1 else 'steps'} the same, {named}"
+            named += gettext(" and what it called") if len(tops) == 1 else gettext(", with what they called")
+        words = ngettext("%(count)s step the same, %(named)s", "%(count)s steps the same, %(named)s", count)
+        return words % {"count": count, "named": named}
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,9 @@
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
+from django.utils.translation import gettext
+
+from recovery.languages import lazy as _
 from recovery.services.compare.align import Effort
 from recovery.services.compare.json_inline import Inline, aligned_items, merged_keys, type_notes
 from recovery.services.compare.json_lines import INDENT, Lines, literal, text_pieces
@@ -12,16 +15,16 @@ from recovery.services.compare.place import Place, comma_if
 from recovery.services.compare.rows import Diff, Line, Part, Row, RowKind, SameRows, Segment, join_segments
 from recovery.services.compare.text_diff import (
     MOST_DIFFERING_ROWS,
-    TOO_MANY,
     by_ends,
     by_words,
     one_sided_text,
     parts_of_lines,
+    too_many,
 )
 
 LARGEST_TEXTS = 4_000_000
 EXCERPT = 500
-HIDDEN = "What can be shown is the same; private attributes, set fields or the order of keys differ."
+HIDDEN = _("What can be shown is the same; private attributes, set fields or the order of keys differ.")
 
 Parts = Iterable[tuple[Node | None, Node | None, Place]]
 
@@ -29,13 +32,18 @@ Parts = Iterable[tuple[Node | None, Node | None, Place]]
 def diff_json(left: str, right: str) -> Diff:
     """Of two encoded values. What is too large or too deep to look inside is cut down to its first difference."""
     if len(left) + len(right) > LARGEST_TEXTS:
-        return _excerpt(left, right, f"{len(left):,} and {len(right):,} characters are too much to compare inside")
+        return _excerpt(
+            left,
+            right,
+            gettext("%(count)s and %(count_2)s characters are too much to compare inside")
+            % {"count": f"{len(left):,}", "count_2": f"{len(right):,}"},
+        )
     try:
         return diff_nodes(read_node(left), read_node(right))
     except RecursionError:
-        return _excerpt(left, right, "These values are nested too deeply to compare inside")
+        return _excerpt(left, right, gettext("These values are nested too deeply to compare inside"))
     except ValueError as error:
-        return _excerpt(left, right, f"This is no JSON ({error})")
+        return _excerpt(left, right, gettext("This is no JSON (%(error)s)") % {"error": error})
 
 
 def diff_nodes(left: Node, right: Node) -> Diff:
@@ -43,9 +51,9 @@ def diff_nodes(left: Node, right: Node) -> Diff:
     try:
         writer.pair(left, right, Place("", "", "", False, False, is_root=True))
     except _Enough:
-        return Diff(tuple(writer.parts), TOO_MANY)
+        return Diff(tuple(writer.parts), too_many())
     diff = Diff(tuple(writer.parts))
-    return Diff(diff.parts, HIDDEN) if diff.is_empty and left.key != right.key else diff
+    return Diff(diff.parts, str(HIDDEN)) if diff.is_empty and left.key != right.key else diff
 
 
 def one_sided_json(side: Literal["left", "right"], text: str) -> Diff:
@@ -56,7 +64,7 @@ def one_sided_json(side: Literal["left", "right"], text: str) -> Diff:
     except (RecursionError, ValueError):
         return one_sided_text(side, text[:EXCERPT])
     except _Enough:
-        return Diff(tuple(writer.parts), TOO_MANY)
+        return Diff(tuple(writer.parts), too_many())
     return Diff(tuple(writer.parts))
 
 
@@ -182,7 +190,7 @@ def _key_path(path: str, key: str) -> str:
 def _excerpt(left: str, right: str, why: str) -> Diff:
     segments_left, segments_right = by_ends(left, right)
     row = Row("changed", Line(_shortened(segments_left)), Line(_shortened(segments_right)))
-    return Diff((row,), f"{why}; this is where they begin to differ.")
+    return Diff((row,), gettext("%(why)s; this is where they begin to differ.") % {"why": why})
 
 
 def _shortened(segments: tuple[Segment, ...]) -> tuple[Segment, ...]:

@@ -4,6 +4,8 @@ import re
 from typing import NamedTuple
 from uuid import UUID
 
+from django.utils.translation import gettext
+
 from recovery.backends import DjangoStateBackend
 from recovery.errors import NotASide
 from recovery.models import Artifact, Checkpoint, State
@@ -36,7 +38,10 @@ def parse_reference(text: str, side: str) -> Reference:
     match = REFERENCE.fullmatch(text.strip())
     if match is None:
         raise NotASide(
-            side, text, f"{text.strip()[:100]!r} is no id of a state, nor an id and a checkpoint as in <id>@3"
+            side,
+            text,
+            gettext("%(text)s is no id of a state, nor an id and a checkpoint as in <id>@3")
+            % {"text": f"{text.strip()[:100]!r}"},
         )
     state_id, checkpoint = match.groups()
     return Reference(str(UUID(state_id)), None if checkpoint is None else int(checkpoint))
@@ -76,11 +81,14 @@ def load_encoded(artifact_id: str) -> EncodedArtifact | None:
     if found is None:
         return None
     if found.size > LARGEST_VALUE:
-        raise NotComparable(f"Of {found.size:,} bytes, more than {LARGEST_VALUE:,} are not compared inside.")
+        raise NotComparable(
+            gettext("Of %(size)s bytes, more than %(largest_value)s are not compared inside.")
+            % {"size": f"{found.size:,}", "largest_value": f"{LARGEST_VALUE:,}"}
+        )
     try:
         return EncodedArtifact(found.codec, found.read(), found.media_type)
     except FileNotFoundError:
-        raise NotComparable(f"The file of the artifact {found} is gone.") from None
+        raise NotComparable(gettext("The file of the artifact %(found)s is gone.") % {"found": found}) from None
 
 
 def _load(reference: Reference, side: str) -> StateSnapshot:
@@ -91,7 +99,7 @@ def _load(reference: Reference, side: str) -> StateSnapshot:
         else:
             snapshot = backend.load_checkpoint(reference.state_id, reference.checkpoint)
     except (CorruptStateError, IncompatibleVersionError) as error:
-        raise NotASide(side, str(reference), f"it cannot be read: {error}") from error
+        raise NotASide(side, str(reference), gettext("it cannot be read: %(error)s") % {"error": error}) from error
     if snapshot is None:
         raise NotASide(side, str(reference), _why_unknown(reference))
     return snapshot
@@ -100,8 +108,12 @@ def _load(reference: Reference, side: str) -> StateSnapshot:
 def _why_unknown(reference: Reference) -> str:
     head = State.objects.filter(pk=reference.state_id).values_list("head", flat=True).first()
     if head is None:
-        return f"there is no state {reference.state_id}"
-    return f"state {reference.state_id} has no checkpoint {reference.checkpoint}; its newest is {head}"
+        return gettext("there is no state %(state_id)s") % {"state_id": reference.state_id}
+    return gettext("state %(state_id)s has no checkpoint %(checkpoint)s; its newest is %(head)s") % {
+        "state_id": reference.state_id,
+        "checkpoint": reference.checkpoint,
+        "head": head,
+    }
 
 
 def _forked_from(left: StateSnapshot, right: StateSnapshot) -> str:

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
+from django.utils.translation import gettext
+
 from recovery.services.compare.align import Effort, align, match
 from recovery.services.compare.rows import Diff, Line, Part, Row, SameRows, Segment, join_segments, line
 
@@ -15,7 +17,11 @@ WORD = re.compile(r"\w+")
 
 LONGEST_LINE_BY_WORDS = 50_000
 MOST_DIFFERING_ROWS = 2_000
-TOO_MANY = f"Only the first {MOST_DIFFERING_ROWS:,} differing lines are shown."
+
+
+def too_many() -> str:
+    return gettext("Only the first %(count)s differing lines are shown.") % {"count": f"{MOST_DIFFERING_ROWS:,}"}
+
 
 Segments = tuple[Segment, ...]
 Splitter = Callable[[str, str, Effort], tuple[Segments, Segments]]
@@ -28,7 +34,7 @@ def diff_texts(left: str, right: str, *, inside: Splitter | None = None) -> Diff
     for part in parts_of_lines(left.split("\n"), right.split("\n"), Effort(), inside or by_words):
         room -= isinstance(part, Row)
         if room < 0:
-            return Diff(tuple(parts), TOO_MANY)
+            return Diff(tuple(parts), too_many())
         parts.append(part)
     return Diff(tuple(parts))
 
@@ -56,7 +62,7 @@ def one_sided_text(side: Literal["left", "right"], text: str) -> Diff:
     lines = text.split("\n")
     shown = lines[:MOST_DIFFERING_ROWS]
     rows = tuple(_one_sided(line, None) if side == "left" else _one_sided(None, line) for line in shown)
-    return Diff(rows, TOO_MANY if len(lines) > len(shown) else "")
+    return Diff(rows, too_many() if len(lines) > len(shown) else "")
 
 
 def by_words(left: str, right: str, effort: Effort) -> tuple[Segments, Segments]:

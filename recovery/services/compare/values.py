@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+from django.utils.translation import gettext
+
 from recovery.services.compare.json_diff import diff_json, is_same_json, one_sided_json
 from recovery.services.compare.rows import Diff
 from recovery.services.compare.text_diff import by_cells, diff_texts, one_sided_text
@@ -92,7 +94,9 @@ def _text(text: str | None, load_artifact: LoadArtifact | None) -> str | None:
         return _decoded(encoded)
     if encoded.codec == "text":
         return encode(_decoded(encoded))
-    raise NotComparable(f"This is kept as {encoded.codec}, which cannot be compared inside.")
+    raise NotComparable(
+        gettext("This is kept as %(codec)s, which cannot be compared inside.") % {"codec": encoded.codec}
+    )
 
 
 def _kind(media_type: str) -> str:
@@ -104,20 +108,25 @@ def _kind(media_type: str) -> str:
     if essence.startswith("text/") or essence in TEXT_TYPES or essence.endswith(("+xml", "+yaml")):
         return "text"
     if is_image(essence):
-        raise NotComparable("Images are to be looked at; what is inside of them is not compared.")
-    raise NotComparable(f"{essence or 'This'} cannot be compared inside.")
+        raise NotComparable(gettext("Images are to be looked at; what is inside of them is not compared."))
+    raise NotComparable(gettext("%(essence)s cannot be compared inside.") % {"essence": essence or gettext("This")})
 
 
 def _loaded(entry: Entry, load_artifact: LoadArtifact | None) -> EncodedArtifact:
     if entry.size > LARGEST_ARTIFACT:
-        raise NotComparable(f"Artifacts of more than {LARGEST_ARTIFACT // 1024} KB are not compared inside.")
+        raise NotComparable(
+            gettext("Artifacts of more than %(largest_artifact)s KB are not compared inside.")
+            % {"largest_artifact": LARGEST_ARTIFACT // 1024}
+        )
     return _load(entry.text, load_artifact)
 
 
 def _load(artifact_id: str, load_artifact: LoadArtifact | None) -> EncodedArtifact:
     encoded = load_artifact(artifact_id) if load_artifact else None
     if encoded is None:
-        raise NotComparable(f"The artifact {artifact_id[:12]} cannot be loaded.")
+        raise NotComparable(
+            gettext("The artifact %(artifact_id)s cannot be loaded.") % {"artifact_id": artifact_id[:12]}
+        )
     return encoded
 
 
@@ -125,7 +134,10 @@ def _decoded(encoded: EncodedArtifact) -> str:
     try:
         return encoded.payload.decode()
     except UnicodeDecodeError as error:
-        raise NotComparable(f"This is not UTF-8 text ({error.reason} at byte {error.start:,}).") from None
+        raise NotComparable(
+            gettext("This is not UTF-8 text (%(reason)s at byte %(start)s).")
+            % {"reason": error.reason, "start": f"{error.start:,}"}
+        ) from None
 
 
 def _error(record: EventRecord) -> str:
