@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
-from recovery.models import ApprovalRequest, Resumption
+from recovery.models import ApprovalRequest, Resumption, Risk
 from recovery.services.decide import decide
 from recovery.services.start_run import start_run
 from rh_agents import Policy
@@ -49,6 +49,10 @@ def asked(work):
     POLICIES.clear()
 
 
+def titles(page):
+    return page.locator(".inbox-row:not(.is-done) .inbox-row-title")
+
+
 def test_what_one_decides_the_inbox_of_another_shows(at, asked, ada, grace):
     request = asked(undo_window_s=60)
     ask("Another one")
@@ -60,17 +64,59 @@ def test_what_one_decides_the_inbox_of_another_shows(at, asked, ada, grace):
     mine.locator("#decide-approve").click()
 
     expect(theirs.locator("#waiting-count")).to_have_text("1 waiting for you")
-    expect(theirs.locator("#news")).to_contain_text("1 decided")
+    expect(theirs.locator(".inbox-row.is-done .inbox-row-title")).to_have_text("Pay 420.00 for A-17?")
+    expect(titles(theirs)).to_have_text(["Another one"])
     expect(theirs).to_have_title("(1) Inbox – rhdashboard")
     assert theirs.locator(".filter-text").input_value() == "half a wo"
     expect(theirs.locator(".filter-text")).to_be_focused()
 
+    mine.locator("#undo").click()
 
-def test_a_new_request_arrives_in_an_open_inbox(at, asked, ada):
+    expect(theirs.locator(".inbox-row.is-done")).to_have_count(0)
+
+
+def test_a_new_request_takes_its_place_in_an_open_inbox(at, asked, ada):
+    ask("Urgent", risk=Risk.CRITICAL)
+    ask("Can wait", risk=Risk.LOW)
+    page = at("/", ada)
+    expect(titles(page)).to_have_text(["Urgent", "Can wait"])
+    asked()
+    expect(titles(page)).to_have_text(["Urgent", "Pay 420.00 for A-17?", "Can wait"])
+    expect(page.locator("#waiting-count")).to_have_text("3 waiting for you")
+    expect(page.locator("#announcer")).to_have_text("1 new request")
+    expect(page.locator("#news-link")).to_have_count(0)
+    page.locator(".inbox-row-title").nth(1).click()
+    expect(page.locator("#request h1")).to_have_text("Pay 420.00 for A-17?")
+
+
+def test_a_new_request_arrives_in_an_empty_inbox(at, asked, ada):
     page = at("/", ada)
     asked()
-    expect(page.locator("#waiting-count")).to_have_text("1 waiting for you")
-    expect(page.locator("#announcer")).to_have_text("1 new request")
+    expect(titles(page)).to_have_text(["Pay 420.00 for A-17?"])
+
+
+def test_nothing_moves_under_somebody_who_is_at_the_list(at, asked, ada):
+    for number in range(40):
+        ask(f"Request {number:02}", risk=Risk.LOW)
+    page = at("/", ada, viewport={"width": 1280, "height": 500})
+    page.locator("#list").evaluate("list => { list.scrollTop = 300; }")
+    row = page.get_by_role("link", name="Request 09")
+    row.hover()
+    before = row.bounding_box()
+    asked()
+    expect(page.locator("#news-link")).to_have_text("1 new, show")
+    assert row.bounding_box() == before
+    page.mouse.move(1200, 300)
+    expect(titles(page).first).to_have_text("Pay 420.00 for A-17?")
+    assert abs(row.bounding_box()["y"] - before["y"]) < 1, "it was put in above, and the list did not stay where it was"
+    expect(page.locator(".inbox-row")).to_have_count(41)
+
+    page.locator(".row-check input").nth(3).check()
+    asked()
+    page.locator("#news-link").click()
+    expect(page.locator(".inbox-row-title").nth(1)).to_be_focused()
+    assert page.locator(".row-check input").nth(4).is_checked()
+    assert page.locator(".row-check :checked").count() == 1
 
 
 def test_what_somebody_types_stays_when_another_decides(at, asked, ada, grace):

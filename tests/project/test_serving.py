@@ -126,11 +126,12 @@ def test_apart_the_one_tells_what_happens_at_the_other(apart):
     for address, path, status in (
         (streams, "", 404),
         (streams, "accounts/login/", 404),
-        (pages, "live/?on=inbox", 404),
     ):
         with pytest.raises(urllib.error.HTTPError) as refused:
-            urllib.request.urlopen(f"{address}{path}", timeout=20)
+            urllib.request.urlopen(f"{address}{path}", timeout=60)
         assert refused.value.code == status
+    with urllib.request.urlopen(f"{pages}live/?on=inbox", timeout=60) as nothing:
+        assert nothing.status == 204
     serving.send_signal(signal.SIGTERM)
     assert stream.event() is None
     assert serving.wait(20) == 0
