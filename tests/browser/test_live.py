@@ -130,6 +130,7 @@ def test_what_somebody_types_stays_when_another_decides(at, asked, ada, grace):
     expect(page.locator("#thread")).to_contain_text("Mind the gap")
     decide(request.pk, by=ada, kind="approve")
     expect(page.locator("#request-changes")).to_contain_text("ada approved this")
+    expect(page.locator("#decision-note")).to_be_hidden()
 
     assert page.locator("#proposal-amount").input_value() == "7"
     assert page.locator("#say").input_value() == "I am not s"
