@@ -4,6 +4,7 @@ import json
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, TextField, Value, When
@@ -19,6 +20,7 @@ from recovery.models import (
     Tag,
 )
 from recovery.models.lists import ListOf
+from recovery.models.prepared import Prepared
 from rh_agents.core.types import ExecutionStatus
 
 ACTS_AT_MOST = 100
@@ -64,25 +66,35 @@ class Said:
 
 
 def said_about(request: ApprovalRequest, *, before: int | None = None, with_acts: bool = True) -> Said:
-    comments = request.decisions.filter(kind="comment", refusal="").order_by("-pk")
-    if before is not None:
-        comments = comments.filter(pk__lt=before)
-    wanted = Q(pk__in=comments.values("pk")[: COMMENTS_AT_MOST + 1])
-    if with_acts:
-        # Accepted ones sort first: their `refusal` is empty.
-        acts = request.decisions.exclude(kind="comment", refusal="").order_by("refusal", "-created_at", "-pk")
-        wanted |= Q(pk__in=acts.values("pk")[:ACTS_AT_MOST])
-    rows = Decision.objects.filter(wanted).select_related("actor", "resolution", "target", "on_behalf_of")
-    # The payload of an edit is the whole proposal, and it is shown elsewhere.
-    payload = Case(When(kind__in=_PLACES, then=F("payload")), default=Value(""), output_field=TextField())
-    found = rows.defer("resolution__answer", "payload").annotate(needed_payload=payload).order_by("created_at", "pk")
     said = Said()
-    for one in found:
+    place = {} if before is None else {"before": before}
+    for one in _said(with_acts, before is not None).all(request=request.pk, **place):
+        # The payload of an edit is the whole proposal, and it is shown elsewhere.
         one.payload = one.needed_payload
         (said.comments if one.kind == "comment" and not one.refusal else said.acts).append(one)
     said.comments.sort(key=lambda one: one.pk)
     has_earlier = len(said.comments) > COMMENTS_AT_MOST
     return Said(said.acts, said.comments[-COMMENTS_AT_MOST:], has_earlier)
+
+
+@cache
+def _said(with_acts: bool, is_earlier: bool) -> Prepared:
+    def build(given: Any) -> QuerySet[Any]:
+        decisions = Decision.objects.filter(request=given.request)
+        comments = decisions.filter(kind="comment", refusal="").order_by("-pk")
+        if is_earlier:
+            comments = comments.filter(pk__lt=given.before)
+        wanted = Q(pk__in=comments.values("pk")[: COMMENTS_AT_MOST + 1])
+        if with_acts:
+            # Accepted ones sort first: their `refusal` is empty.
+            acts = decisions.exclude(kind="comment", refusal="").order_by("refusal", "-created_at", "-pk")
+            wanted |= Q(pk__in=acts.values("pk")[:ACTS_AT_MOST])
+        rows = Decision.objects.filter(wanted).select_related("actor", "resolution", "target", "on_behalf_of")
+        payload = Case(When(kind__in=_PLACES, then=F("payload")), default=Value(""), output_field=TextField())
+        rows = rows.defer("resolution__answer", "payload").annotate(needed_payload=payload)
+        return rows.order_by("created_at", "pk")
+
+    return Prepared(build, request=uuid.UUID, **({"before": int} if is_earlier else {}))
 
 
 # ---- What the run did ----
@@ -139,27 +151,43 @@ def done_before(request: ApprovalRequest, names: Sequence[str]) -> Done:
 def _events_when_asked(request: ApprovalRequest, names: Sequence[str]) -> list[Any]:
     """The record of the question, the steps that `names` names, and those that ended last, in the order of their
     attempts; results come along for what is named alone."""
-    of_run = Event.objects.filter(state_id=request.state_id)
-    then = of_run.at_checkpoint(request.checkpoint)
-    is_asked = Q(address=request.address, generation=request.generation, status=ExecutionStatus.AWAITING.value)
-    is_named, is_then = Q(address__in=names), _at(request.checkpoint)
-    last = then.exclude(status=ExecutionStatus.AWAITING.value).order_by("-position").values("position")[:STEPS_AT_MOST]
-    is_last = Q(position__in=last) & is_then
-    nothing = Value("", output_field=TextField())
-    rows: QuerySet[Any] = (
-        of_run.filter(is_asked | (is_named & is_then) | is_last)
-        .annotate(
-            is_last=Case(When(is_last, then=Value(1)), default=Value(0)),
-            needed_wrote=Case(When(is_asked, then=F("wrote")), default=nothing),
-            needed_result=Case(When(is_named, then=F("result")), default=Value(None, output_field=TextField())),
-        )
-        .defer("result", "traceback", "wrote", "lanes")
-        .order_by("attempt", "added_in")
+    events = _events(len(names)).all(
+        state=request.state_id,
+        address=request.address,
+        generation=request.generation,
+        checkpoint=request.checkpoint,
+        **{f"name{place}": name for place, name in enumerate(names)},
     )
-    events = list(rows)
     for event in events:
         event.result = event.needed_result
     return events
+
+
+@cache
+def _events(count: int) -> Prepared:
+    """With places for so many names."""
+    names = [f"name{place}" for place in range(count)]
+
+    def build(given: Any) -> QuerySet[Any]:
+        of_run = Event.objects.filter(state_id=given.state)
+        is_asked = Q(address=given.address, generation=given.generation, status=ExecutionStatus.AWAITING.value)
+        is_named, is_then = Q(address__in=[getattr(given, name) for name in names]), _at(given.checkpoint)
+        last = of_run.filter(is_then).exclude(status=ExecutionStatus.AWAITING.value).order_by("-position")
+        is_last = Q(position__in=last.values("position")[:STEPS_AT_MOST]) & is_then
+        nothing = Value("", output_field=TextField())
+        return (
+            of_run.filter(is_asked | (is_named & is_then) | is_last)
+            .annotate(
+                is_last=Case(When(is_last, then=Value(1)), default=Value(0)),
+                needed_wrote=Case(When(is_asked, then=F("wrote")), default=nothing),
+                needed_result=Case(When(is_named, then=F("result")), default=Value(None, output_field=TextField())),
+            )
+            .defer("result", "traceback", "wrote", "lanes")
+            .order_by("attempt", "added_in")
+        )
+
+    kinds: dict[str, type] = {"state": uuid.UUID, "address": str, "generation": int, "checkpoint": int}
+    return Prepared(build, **kinds, **dict.fromkeys(names, str))
 
 
 def _at(number: int) -> Q:

@@ -117,7 +117,7 @@ def _of_request(about: str, pk: uuid.UUID, people: Sequence[Any]) -> Iterator[tu
         return
     for person in _told(request, about, people):
         with _as_read_by(person):
-            lines = [_OPENINGS[about], "", f"    {_line(request.title)}", "", *_facts(request)]
+            lines = [str(_OPENINGS[about]), "", f"    {_line(request.title)}", "", *_facts(request)]
             subject = f"{_SUBJECTS[about]}: {_line(request.title)}"
             message = _mail(person, subject, lines, reverse("recovery:request", args=[request.pk]))
         yield person, message

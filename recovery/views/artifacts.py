@@ -181,4 +181,4 @@ def _file_name(name: str, media_type: str) -> str:
     """A name that every system takes, with the extension that a reader expects."""
     words = _NOT_IN_FILE_NAMES.sub("_", name).strip(" .")[:120] or "artifact"
     extension = _EXTENSIONS.get(media_type, "")
-    return words if "." in words[1:] and not words.startswith("Result of") else words + extension
+    return words if "." in words[1:] and not words.startswith(gettext("Result of")) else words + extension

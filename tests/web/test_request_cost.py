@@ -147,3 +147,22 @@ def test_a_person_comes_with_their_permissions_and_those_of_their_groups(
         assert not viewer.has_perm("recovery.add_state")
     type(user).objects.filter(pk=user.pk).update(is_active=False)
     assert client.get("/states/").status_code == 302
+
+
+def test_what_is_counted_for_somebody_follows_what_they_may(refund, make_user, signed_in):
+    user = make_user("vera", decides=False)
+    client = signed_in(user)
+
+    def counted():
+        return read(client.get("/states/")).one("b", id="waiting-count").text
+
+    may = Permission.objects.get(codename="decide_approvalrequest")
+    assert counted() == "waiting for you"
+    user.user_permissions.add(may)
+    assert counted() == "1 waiting for you"
+    ApprovalRequest.objects.filter(pk=refund.pk).update(open_to_all=False)
+    assert counted() == "waiting for you"
+    RequestDecider.objects.create(request=refund, username="vera")
+    assert counted() == "1 waiting for you"
+    user.user_permissions.remove(may)
+    assert counted() == "waiting for you"
