@@ -317,7 +317,8 @@ def test_new_requests_wait_behind_a_link_and_nothing_moves(page, live_server, ad
     poll(page, "news")
     link = page.get_by_role("link", name="1 new, show")
     expect(link).to_be_visible()
-    assert (third.bounding_box(), focused(page)) == (before, "Request 2")
+    assert third.bounding_box() == before
+    expect(third).to_be_focused()
     expect(page).to_have_title("(6) Inbox – rhdashboard")
     expect(page.locator("#waiting-count")).to_have_text("6 waiting for you")
     expect(page.locator("#announcer")).to_have_text("1 new request")
@@ -360,7 +361,7 @@ def test_progress_arrives_without_taking_the_focus_away(page, live_server, refun
     asked = []
     page.on("request", lambda request: asked.append(request.url))
     page.wait_for_timeout(1_500)
-    assert asked == [], "it asks on although the run is finished"
+    assert not [url for url in asked if "/progress/" in url], "it asks on although the run is finished"
 
 
 def test_more_rows_follow_the_others_and_the_first_of_them_has_the_focus(page, live_server, ada, sign_in):
