@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help run test browser screenshots soak chaos lint fmt bench bench-decide migrations clean
+.PHONY: help run test browser screenshots soak chaos lint fmt bench bench-decide migrations messages clean
 .DEFAULT_GOAL := help
 
 help:
@@ -20,6 +20,7 @@ help:
 	@echo "make bench       the numbers of the README, beside the peers"
 	@echo "make bench-decide  how quickly a decided run goes on, and decisions a second: needs PostgreSQL and Redis"
 	@echo "make migrations  write the migrations of changed models"
+	@echo "make messages    collect the texts to be translated into locale/, and compile them: needs GNU gettext"
 	@echo "make clean       remove .venv and caches; your data in var/ stays"
 
 run: $(VENV)/.runtime
@@ -61,6 +62,10 @@ bench-decide: $(VENV)/.runtime
 
 migrations: $(VENV)/.runtime
 	$(BIN)/python manage.py makemigrations recovery
+
+messages: $(VENV)/.dev
+	$(BIN)/python manage.py makemessages --locale de --no-obsolete --no-wrap --no-location --ignore "rh_agents/*" --ignore "tests/*"
+	$(BIN)/python manage.py compilemessages --locale de
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -161,6 +161,7 @@ def test_what_the_beat_does_runs_as_often_as_the_product_says(tmp_path):
     assert schedule == {
         "sweep": {"task": "recovery.sweep", "schedule": 2.0, "options": {"expires": 4.0}},
         "attend": {"task": "recovery.attend", "schedule": 2.0, "options": {"expires": 4.0}},
+        "post_notices": {"task": "recovery.post_notices", "schedule": 2.0, "options": {"expires": 4.0}},
     }
 
 

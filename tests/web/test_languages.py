@@ -27,7 +27,7 @@ PLACE = re.compile(r"%\(\w+\)s|\{\w*\}|</?\w+>")
 
 
 def marked_in_python() -> Iterator[str]:
-    for path in (ROOT / "recovery").rglob("*.py"):
+    for path in [*(ROOT / "recovery").rglob("*.py"), *(ROOT / "rhdashboard").rglob("*.py")]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             is_mark = isinstance(node, ast.Call) and getattr(node.func, "id", "") in MARKS and node.args
             if is_mark and isinstance(node.args[0], ast.Constant):
