@@ -137,6 +137,11 @@ AUTHENTICATION_BACKENDS = ["recovery.permissions.AccountBackend"]
 LOGIN_URL = "/accounts/login/"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = LOGIN_URL
+# So many tries may go wrong within the time, for one name from one address; each web process counts by itself, unless
+# CACHE_URL names a cache that they share.
+SIGN_IN_TRIES = env.int("SIGN_IN_TRIES", default=10)
+SIGN_IN_WAIT_S = env.int("SIGN_IN_WAIT_S", default=900)
+CACHES = {"default": env.cache_url("CACHE_URL", default="locmemcache://")}
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (

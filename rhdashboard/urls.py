@@ -6,12 +6,13 @@ from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 
 from recovery.api import api
+from rhdashboard.sign_in import SignInForm
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/", admin.site.urls),
     path("api/v1/", api.urls),
     path("api/docs", RedirectView.as_view(pattern_name="api:openapi-view")),
-    path("accounts/login/", views.LoginView.as_view(), name="login"),
+    path("accounts/login/", views.LoginView.as_view(authentication_form=SignInForm), name="login"),
     path("accounts/logout/", views.LogoutView.as_view(), name="logout"),
     path("accounts/password_change/", views.PasswordChangeView.as_view(), name="password_change"),
     path("accounts/password_change/done/", views.PasswordChangeDoneView.as_view(), name="password_change_done"),
