@@ -236,7 +236,7 @@ def _name(person: Any) -> str:
 
 def _line(text: str) -> str:
     """Text of unknown origin in one line, with nothing in it that hides or turns around what stands beside it."""
-    return visible(" ".join(text.split())).translate(_MARKS)
+    return visible(" ".join(text.translate(_MARKS).split()))
 
 
 def _moment(when: Any) -> str:
