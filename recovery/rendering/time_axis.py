@@ -165,7 +165,10 @@ class TimeAxis:
         for number in range(1, _TICKS_AT_MOST + 1):
             if number * step >= self.work_s:
                 break
-            x, label = self._x_of_work(number * step), quantities.duration(number * step).replace(".0 s", " s")
+            x, label = (
+                self._x_of_work(number * step),
+                quantities.duration(number * step).replace(".0 s", " s").replace(",0 s", " s"),
+            )
             if all(abs(x - other) >= half + _half(label) + _GAP for other, half in taken):
                 taken.append((x, _half(label)))
                 ticks.append(Tick(x, label))
