@@ -1,6 +1,6 @@
 """Reads over several models: what the inbox lists, what stands beside a question, how far a run has come."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,8 @@ from recovery.models import (
     Tag,
 )
 from recovery.models.approval import ApprovalRequestQuerySet
-from recovery.models.lists import CountOf, EitherOf, ListOf, different
+from recovery.models.lists import CountOf, EitherOf, ListOf, different, fetch, written
+from recovery.models.voices import Voice, voices_of
 
 # Nobody counts further, and the database need not either.
 COUNT_AT_MOST = 99
@@ -33,30 +34,49 @@ _UNUSED_OF_STATE = ("description", "input", "output", "error", "custom_data", "g
 
 def waiting_count(user: Any) -> int:
     """How many requests `user` may decide now, counted up to one more than `COUNT_AT_MOST`."""
-    (waiting,) = counts_of(user, [waiting_parts(user)])
-    return int(waiting)
+    return desk_counts(user, voices_at_desk(user))[0][0]
 
 
-def waiting_parts(user: Any) -> list[ApprovalRequestQuerySet]:
-    """What `user` may decide, in parts that can be counted: see `counts_of`."""
-    return [part.most_urgent_first() for part in ApprovalRequest.objects.visible_to(user).decidable_parts(user)]
+def voices_at_desk(user: Any) -> Sequence[Voice]:
+    """In whose name `user` decides; nobody's, where they do not."""
+    return voices_of(user) if user.is_active and user.has_perm(DECIDE) else ()
 
 
-def capped_count(requests: ApprovalRequestQuerySet) -> int:
-    return requests.order_by()[: COUNT_AT_MOST + 1].count()
+def desk_counts(
+    user: Any,
+    voices: Sequence[Voice],
+    stuck: Callable[[], QuerySet[Any]] | None = None,
+    more: Sequence[Any] = (),
+) -> tuple[tuple[int, int, int], Sequence[Any]]:
+    """How many wait for `user`, are open and are `stuck`, and what `more` asks for: in one query.
 
-
-def counts_of(user: Any, lists: Sequence[Sequence[QuerySet[Any]]], more: Mapping[str, Any] | None = None) -> Any:
-    """How many rows each of `lists` has, of which each is given in parts, and what `more` asks for: in one query.
-
-    Nothing is counted further than one more than `COUNT_AT_MOST`. Parts are counted in the order that they have: it
-    keeps the database on the index that has it, instead of reading the table until it has seen enough.
+    Parts are counted in the order that they have: it keeps the database on the index that has it, instead of reading
+    the table until it has seen enough.
     """
-    asked = {f"count{number}": CountOf(*parts, at_most=COUNT_AT_MOST + 1) for number, parts in enumerate(lists)}
-    person = get_user_model()._default_manager.filter(pk=user.pk)
-    found = person.values_list(*{**asked, **(more or {})}.values()).get()
-    counts = list(found[: len(asked)])
-    return (counts, found[len(asked) :]) if more is not None else counts
+    key = None
+    if all(voice.is_own for voice in voices):
+        # All that the counts are made of.
+        named = [(*voice.groups, *(voice.permissions or ("*",))) for voice in voices]
+        key = ("desk", user.pk, user.get_username(), stuck is not None, *named)
+
+    def counts() -> list[Any]:
+        visible = ApprovalRequest.objects.visible_to(user)
+        waiting = visible.decidable_parts(user, voices) if voices else ()
+        lists = [waiting, [visible.open()]]
+        found = [_count(*(part.most_urgent_first() for part in parts)) for parts in lists]
+        return [*found, _count(*([stuck()] if stuck else []))]
+
+    found = fetch(written(counts, key), written(lambda: more))
+    return (found[0], found[1], found[2]), found[3:]
+
+
+def counts_of(lists: Sequence[Sequence[QuerySet[Any]]]) -> list[int]:
+    """How many rows each of `lists` has, of which each is given in parts."""
+    return fetch(written(lambda: [_count(*parts) for parts in lists]))
+
+
+def _count(*parts: QuerySet[Any]) -> CountOf:
+    return CountOf(*parts, at_most=COUNT_AT_MOST + 1)
 
 
 def first_of(parts: Sequence[ApprovalRequestQuerySet], at_most: int) -> ApprovalRequestQuerySet:

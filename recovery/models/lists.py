@@ -1,10 +1,11 @@
 """What a long list needs that Django's queries do not say: the first rows of several queries as one, rows compared as
 a whole, counts that stop, and names beside a row without a query of their own."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from django.db import connections, models
+from django.core.exceptions import EmptyResultSet
+from django.db import DEFAULT_DB_ALIAS, connections, models
 from django.db.models import Func, Subquery, Value
 from django.db.models.expressions import Expression
 from django.db.models.lookups import GreaterThan, LessThan
@@ -31,9 +32,14 @@ class EitherOf(Expression):
     def union_sql(self, compiler: Any) -> tuple[str, list[Any]]:
         parts, params = [], []
         for number, part in enumerate(self.parts):
-            sql, given = compiler.compile(part)
+            try:
+                sql, given = compiler.compile(part)
+            except EmptyResultSet:
+                continue
             parts.append(f"SELECT * FROM {sql} part{number}")  # noqa: S608  nothing given
             params += given
+        if not parts:
+            raise EmptyResultSet
         return " UNION ALL ".join(parts), params
 
 
@@ -46,7 +52,10 @@ class CountOf(EitherOf):
         self.at_most = at_most
 
     def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
-        sql, params = self.union_sql(compiler)
+        try:
+            sql, params = self.union_sql(compiler)
+        except EmptyResultSet:
+            return "0", []
         return f"(SELECT COUNT(*) FROM ({sql} LIMIT %s) counted)", [*params, self.at_most]  # noqa: S608  nothing given
 
 
@@ -61,6 +70,44 @@ class ListOf(Subquery):
             # By its place: the column may have any name.
             listed = "(WITH listed(value) AS (%(subquery)s) SELECT json_group_array(value) FROM listed)"
         return super().as_sql(compiler, connection, template or listed, **extra)  # type: ignore[call-arg]
+
+
+Written = tuple[list[str], list[Any]]
+
+WRITTEN_AT_MOST = 1_000
+_written: dict[Any, Written] = {}
+
+
+def written(build: Callable[[], Sequence[Any]], key: Any = None) -> Written:
+    """The expressions of `build`, which stand for themselves, as SQL and its parameters. Under a `key` they are written
+    once: that takes longer than the database takes to answer. Whatever they are made of has to be in the key."""
+    known = _written.get(key) if key is not None else None
+    if known is not None:
+        return known
+    compiler = models.sql.Query(None).get_compiler(connection=connections[DEFAULT_DB_ALIAS])
+    parts, params = [], []
+    for expression in build():
+        try:
+            sql, given = compiler.compile(expression)
+        except EmptyResultSet:
+            sql, given = "NULL", []
+        parts.append(sql)
+        params += given
+    if key is not None:
+        if len(_written) >= WRITTEN_AT_MOST:
+            _written.clear()
+        _written[key] = parts, params
+    return parts, params
+
+
+def fetch(*asked: Written) -> list[Any]:
+    """What the database says to all of that, in one query."""
+    parts = [part for parts, _ in asked for part in parts]
+    if not parts:
+        return []
+    with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
+        cursor.execute(f"SELECT {', '.join(parts)}", [value for _, params in asked for value in params])
+        return list(cursor.fetchone())
 
 
 class _Row(Func):

@@ -2,6 +2,7 @@
 
 `services.undecidable` looks at each by itself, and says why; here it is only who there is."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -46,14 +47,20 @@ class Shortage:
             by_key.setdefault(need.key, need)
             at_least[need.key] = max(at_least.get(need.key, 0), need.needed + 1)
         self.keys = list(by_key)[:SETS_AT_MOST]
-        self.sets = {
-            f"set{number}": ListOf(_people(by_key[key]).order_by().values("pk").distinct()[: at_least[key]])
-            for number, key in enumerate(self.keys)
-        }
+        self._of_key, self._at_least = by_key, at_least
+
+    def sets(self) -> list[Any]:
+        """The people of each set, so many of them as could be needed: to be asked for."""
+        return [
+            ListOf(_people(self._of_key[key]).order_by().values("pk").distinct()[: self._at_least[key]])
+            for key in self.keys
+        ]
 
     def found(self, values: Sequence[Any]) -> set[Any]:
         """`values` in the order of `sets`."""
-        people: Mapping[Key, set[int]] = {key: set(value or ()) for key, value in zip(self.keys, values, strict=True)}
+        people: Mapping[Key, set[int]] = {
+            key: set(json.loads(value)) if value else set() for key, value in zip(self.keys, values, strict=True)
+        }
         return {
             pk
             for pk, needs in self.needs.items()

@@ -4,13 +4,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from recovery.models import ApprovalRequest, Decision
-from recovery.permissions import policy_of
 from recovery.services.votes import TAKEN_BACK, VOTES, votes_of
 
 
 def tally(requests: Iterable[ApprovalRequest]) -> Mapping[Any, tuple[int, int]]:
     """Id to (how many people are for it, how many it takes), of the open ones that take several."""
-    needed = {one: policy_of(one).total_needed for one in requests if one.is_open and _takes_several(one)}
+    needed = {one: _needed(one) for one in requests if one.is_open and _takes_several(one)}
     if not needed:
         return {}
     acts: dict[Any, list[Decision]] = {one.pk: [] for one in needed}
@@ -23,6 +22,11 @@ def tally(requests: Iterable[ApprovalRequest]) -> Mapping[Any, tuple[int, int]]:
 def _takes_several(request: ApprovalRequest) -> bool:
     # The row itself says so: most need one, and their policy need not be read.
     return bool(request.policy.get("from_groups")) or request.policy.get("needed", 1) > 1
+
+
+def _needed(request: ApprovalRequest) -> int:
+    # As `Policy.total_needed`, of the policy as it was kept.
+    return max(request.policy.get("needed", 1), sum((request.policy.get("from_groups") or {}).values()))
 
 
 def _supporters(request: ApprovalRequest, acts: list[Decision]) -> int:

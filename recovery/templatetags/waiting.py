@@ -46,10 +46,9 @@ def _counts_for(context: template.Context) -> dict[str, int]:
     user = getattr(context.get("request"), "user", None)
     if user is None or not user.is_authenticated:
         return {}
-    lists: list[Any] = [queries.waiting_parts(user)]
-    if not why_not_start(user):
-        lists.append([stuck_jobs()])
-    counts = dict(zip(("waiting_count", "stuck_count"), queries.counts_of(user, lists), strict=False))
+    stuck = None if why_not_start(user) else stuck_jobs
+    waiting, _, stuck_count = queries.desk_counts(user, queries.voices_at_desk(user), stuck)[0]
+    counts = {"waiting_count": waiting, "stuck_count": stuck_count}
     context.render_context[_COUNTS] = counts
     return counts
 

@@ -9,7 +9,6 @@ from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -20,6 +19,8 @@ from django.views.decorators.http import require_safe
 from recovery import pipelines, queries
 from recovery.models import ApprovalRequest
 from recovery.models.approval import ApprovalRequestQuerySet
+from recovery.models.lists import fetch, written
+from recovery.models.voices import Voice
 from recovery.permissions import why_not_start
 from recovery.services.dead_letters import stuck_jobs
 from recovery.services.short_of_people import Shortage
@@ -36,7 +37,8 @@ PAGE_SIZE = 50
 def inbox(request: PageRequest) -> HttpResponse:
     """The list; to htmx its next rows."""
     filters = InboxFilters.of(request.GET)
-    parts = _parts_of(request.user, filters.tab)
+    voices = queries.voices_at_desk(request.user)
+    parts = _parts_of(request.user, filters.tab, voices)
     narrowed, lost_place = parts_after(filters, [filters.narrow(part, request.user) for part in parts])
     first = queries.newest_decided_of if filters.tab == "decided" else queries.first_of
     found = queries.rows_of(first(narrowed, PAGE_SIZE + 1))
@@ -51,10 +53,9 @@ def inbox(request: PageRequest) -> HttpResponse:
         "more_url": filters.url(after=place_of(filters.tab, rows[-1])) if has_more else "",
     }
     if wants_part(request):
-        people = queries.counts_of(request.user, [], shortage.sets)[1] if shortage.sets else ()
+        people: Sequence[Any] = fetch(written(shortage.sets))
     else:
-        mine = parts if filters.tab == "mine" else None
-        counts, people = _counts(request.user, mine, shortage.sets)
+        counts, people = _counts(request.user, voices, shortage.sets())
         context |= _around(request.user, filters, counts)
         context["opened"], gone = opened_of(request, filters)
         context["notices"] = [*filters.notices, *(notice for notice in (lost_place, gone) if notice)]
@@ -106,25 +107,18 @@ def _named(text: str) -> ApprovalRequest | None:
         return None
 
 
-def _parts_of(user: Any, tab: str) -> Sequence[ApprovalRequestQuerySet]:
+def _parts_of(user: Any, tab: str, voices: Sequence[Voice]) -> Sequence[ApprovalRequestQuerySet]:
     """What a tab lists, in parts that have no request in common."""
     visible = ApprovalRequest.objects.visible_to(user)
     if tab == "mine":
-        return visible.decidable_parts(user)
+        return visible.decidable_parts(user, voices)
     return [visible.decided() if tab == "decided" else visible.open()]
 
 
-def _counts(
-    user: Any, mine: Sequence[ApprovalRequestQuerySet] | None, more: Mapping[str, Any]
-) -> tuple[dict[str, int], Sequence[Any]]:
+def _counts(user: Any, voices: Sequence[Voice], more: Sequence[Any] = ()) -> tuple[dict[str, int], Sequence[Any]]:
     """What the tabs and the navigation count, whatever the filters say, and what `more` asks for."""
-    visible = ApprovalRequest.objects.visible_to(user)
-    waiting = [part.most_urgent_first() for part in mine] if mine else queries.waiting_parts(user)
-    lists: list[Sequence[QuerySet[Any]]] = [waiting, [visible.open().most_urgent_first()]]
-    if not why_not_start(user):
-        lists.append([stuck_jobs()])
-    counts, found = queries.counts_of(user, lists, more)
-    return dict(zip(("waiting_count", "open_count", "stuck_count"), counts, strict=False)), found
+    counts, found = queries.desk_counts(user, voices, None if why_not_start(user) else stuck_jobs, more)
+    return dict(zip(("waiting_count", "open_count", "stuck_count"), counts, strict=True)), found
 
 
 def _around(user: Any, filters: InboxFilters, counts: dict[str, int]) -> dict[str, Any]:
@@ -154,8 +148,9 @@ def _around(user: Any, filters: InboxFilters, counts: dict[str, int]) -> dict[st
 
 def _news(user: Any, filters: InboxFilters, since: datetime) -> dict[str, Any]:
     """The counts, what came to this list and went from it since then, and where to ask for more of that."""
-    came, went = _came_and_went(user, filters, since)
-    counts, _ = _counts(user, None, {})
+    voices = queries.voices_at_desk(user)
+    came, went = _came_and_went(user, filters, since, voices)
+    counts, _ = _counts(user, voices)
     where = _where_news_are(filters, since, _seen(came, went, counts))
     return {**counts, **where, "came": came, "went": went}
 
@@ -169,13 +164,13 @@ def _where_news_are(filters: InboxFilters, since: datetime, seen: str) -> dict[s
     return {"seen": seen, "news_url": f"{reverse('recovery:inbox_news')}?{urlencode(query)}"}
 
 
-def _came_and_went(user: Any, filters: InboxFilters, since: datetime) -> tuple[int, int]:
+def _came_and_went(user: Any, filters: InboxFilters, since: datetime, voices: Sequence[Voice]) -> tuple[int, int]:
     def narrowed(tab: str, **where: Any) -> list[ApprovalRequestQuerySet]:
-        return [filters.narrow(part, user).filter(**where) for part in _parts_of(user, tab)]
+        return [filters.narrow(part, user).filter(**where) for part in _parts_of(user, tab, voices)]
 
     if filters.tab == "decided":
-        (came,) = queries.counts_of(user, [narrowed("decided", resolved_at__gt=since)])
+        (came,) = queries.counts_of([narrowed("decided", resolved_at__gt=since)])
         return came, 0
     gone = narrowed("decided", resolved_at__gt=since, opened_at__lte=since)
-    came, went = queries.counts_of(user, [narrowed(filters.tab, opened_at__gt=since), gone])
+    came, went = queries.counts_of([narrowed(filters.tab, opened_at__gt=since), gone])
     return came, went
