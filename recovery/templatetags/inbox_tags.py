@@ -2,11 +2,11 @@
 time that it takes."""
 
 from collections.abc import Iterator, Mapping
+from html import escape
 from typing import Any
 
 from django import template
 from django.urls import reverse
-from django.utils.html import escape
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 
