@@ -91,6 +91,7 @@ def test_nothing_but_signs_finds_nothing(_some):
 
 def test_words_are_plain_short_and_not_too_many():
     assert words_of("Ünïcode_and CamelCase", "straße STRASSE") == ["unicode", "and", "camelcase", "strasse"]
+    assert words_of("\U0001d50a\U0001d52c \u210c \u01c4") == ["go", "h", "dz"]
     assert words_of("x" * 5000) == ["x" * LONGEST_WORD]
     assert len(words_of(" ".join(str(number) for number in range(WORDS_AT_MOST + 10)))) == WORDS_AT_MOST
 
