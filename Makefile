@@ -64,8 +64,8 @@ migrations: $(VENV)/.runtime
 	$(BIN)/python manage.py makemigrations recovery
 
 messages: $(VENV)/.dev
-	$(BIN)/python manage.py makemessages --locale de --no-obsolete --no-wrap --no-location --ignore "rh_agents/*" --ignore "tests/*"
-	$(BIN)/python manage.py compilemessages --locale de
+	$(BIN)/python manage.py makemessages --locale de --no-obsolete --no-wrap --no-location --ignore "rh_agents/*" --ignore "tests/*" --ignore ".venv/*"
+	$(BIN)/python manage.py compilemessages --locale de --ignore ".venv/*"
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
