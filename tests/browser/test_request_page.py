@@ -15,7 +15,7 @@ from tests.web import order_pipeline  # noqa: F401  registers its pipeline
 from tests.web.test_request_cost import comment, steps
 from tests.web.test_request_evidence import shows
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)><svg onload=alert(3)>"
 MARKDOWN = f"# Hi\n{HOSTILE}\n[x](javascript:alert(4)) ![y](http://127.0.0.1:1/z.png)\n```js\n{HOSTILE}\n```"
