@@ -120,7 +120,7 @@ function tellConnection() {
   if (!notice || notice.hidden === navigator.onLine) return;
   notice.hidden = navigator.onLine;
   announce(said(navigator.onLine ? "online" : "offline"));
-  if (navigator.onLine) htmx.trigger(document.getElementById("news") ?? document.body, "every", {}, false);
+  if (navigator.onLine) htmx.trigger(document.getElementById("news") ?? document.body, "live", {}, false);
 }
 window.addEventListener("offline", tellConnection);
 window.addEventListener("online", tellConnection);

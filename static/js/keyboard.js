@@ -149,5 +149,6 @@ document.addEventListener("keydown", (event) => {
 
 opener.hidden = false;
 opener.addEventListener("click", showSheet);
+document.getElementById("shortcuts-close").addEventListener("click", () => sheet.close());
 toggleKeys.addEventListener("change", () => remember(!toggleKeys.checked));
 remember(areOff());
