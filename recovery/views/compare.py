@@ -22,7 +22,7 @@ from recovery.services.compare.comparison import Comparison, Side
 from recovery.services.compare.states import check_side
 from recovery.views.compare_links import Links, SideLinks
 from recovery.views.compared import Focus, compared
-from recovery.views.parts import PageRequest
+from recovery.views.parts import PageRequest, render_part, wants_part
 
 RELATIONS = {
     "same": _("The same checkpoint as left"),
@@ -65,13 +65,15 @@ class Asked:
 @login_required
 @require_safe
 def compare(request: PageRequest) -> HttpResponse:
-    """Both sides; without them, or with a wrong one, what to choose from."""
+    """Both sides; without them, or with a wrong one, what to choose from. The part is what differs."""
     asked = Asked.of(request.GET)
     try:
         if asked.left and asked.right:
-            return _answer(request, "recovery/compare.html", _both(asked))
+            return render_part(request, "recovery/compare.html", "differences", _both(asked))
         return _answer(request, "recovery/compare_choose.html", _one_or_none(asked))
     except NotASide as refusal:
+        if wants_part(request):
+            return _answer(request, "recovery/_compare_refused.html", {"refusal": refusal})
         return _answer(request, "recovery/compare_choose.html", _wrong(asked, refusal), status=HTTPStatus.NOT_FOUND)
 
 

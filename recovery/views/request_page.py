@@ -218,7 +218,7 @@ def _compare_url(asked: Asked) -> str:
     if not asked.compare_to:
         return ""
     here = f"{asked.request.state_id}@{asked.request.checkpoint}"
-    return reverse("recovery:compare", query={"left": asked.compare_to, "right": here})
+    return reverse("recovery:compare", query={"left": asked.compare_to, "right": here, "only": "changes"})
 
 
 def _custom_data(approval: ApprovalRequest) -> json_tree.Node | None:

@@ -365,3 +365,26 @@ def test_the_number_of_queries_does_not_grow_with_what_is_compared(
         save(1)
     with django_assert_max_num_queries(len(chosen.captured_queries)):
         page(developer, left=relatives[0])
+
+
+# ---- Beside something else ----
+
+HTMX = {"HX-Request": "true"}
+
+
+def test_beside_a_question_stands_what_differs_and_nothing_of_the_page_around_it(developer, save):
+    left, right = save("same", "before"), save("same", "after")
+
+    part = developer.get(PAGE, {"left": left, "right": right, "only": "changes"}, headers=HTMX)
+
+    text = part.content.decode()
+    assert "1 changed" in text and "before" in text and "after" in text
+    assert "<html" not in text and "Only changes" not in text and "Swap left and right" not in text
+    assert "HX-Request" in part["Vary"]
+
+
+def test_a_side_that_is_not_there_says_so_beside_the_question_too(developer, save):
+    part = developer.get(PAGE, {"left": NOBODY, "right": save("a")}, headers=HTMX)
+
+    assert part.status_code == 200
+    assert f"{NOBODY}" in part.content.decode() and "<html" not in part.content.decode()

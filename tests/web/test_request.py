@@ -122,15 +122,18 @@ def test_labels_reasons_and_what_is_required_are_those_of_the_question(order, ad
     assert decode(work(order.state_id).output) == "turned down: Too expensive\nby far"
 
 
-def test_steps_are_evidence_too_and_another_state_is_a_comparison(order, ada_at):
+def test_steps_are_evidence_too_and_another_state_is_a_comparison(order, ada_at, htmx):
     evidence = panel(look(ada_at, order), "Evidence")
-    step, missing = evidence.all("details", class_="evidence-item")
+    step, missing, other = evidence.all("details", class_="evidence-item")
     assert step.all("summary")[0].text.startswith("look_up::tool_call")
     assert 'order: "A-17"' in step.text and 'paid: "420.00"' in step.text
     assert "the run has neither an artifact nor a step of this name" in missing.text
     href = evidence.one("header").one("a").attrs["href"]
     assert href.startswith("/compare/?left=11111111-1111-4111-8111-111111111111%403&right=")
-    assert href.endswith(f"{order.state_id}%40{order.checkpoint}")
+    assert href.endswith(f"{order.state_id}%40{order.checkpoint}&only=changes")
+    assert other.text.startswith("What differs from 11111111")
+    part = ada_at.get(other.one("p").attrs["hx-get"], headers=htmx).content.decode()
+    assert "there is no state 11111111" in part and "<html" not in part
 
 
 def test_an_expired_session_sends_the_page_to_the_login_and_back(refund, htmx):
