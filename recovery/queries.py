@@ -1,6 +1,6 @@
 """Reads over several models: what the inbox lists, what stands beside a question, how far a run has come."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from recovery.models import (
 )
 from recovery.models.approval import ApprovalRequestQuerySet
 from recovery.models.lists import CountOf, EitherOf, ListOf, different, fetch, written
+from recovery.models.prepared import PreparedList
 from recovery.models.voices import Voice, voices_of
 
 # Nobody counts further, and the database need not either.
@@ -53,11 +54,9 @@ def desk_counts(
     Parts are counted in the order that they have: it keeps the database on the index that has it, instead of reading
     the table until it has seen enough.
     """
-    key = None
-    if all(voice.is_own for voice in voices):
-        # All that the counts are made of.
-        named = [(*voice.groups, *(voice.permissions or ("*",))) for voice in voices]
-        key = ("desk", user.pk, user.get_username(), stuck is not None, *named)
+    key = desk_key(user, voices)
+    if key is not None:
+        key = ("desk", stuck is not None, *key)
 
     def counts() -> list[Any]:
         visible = ApprovalRequest.objects.visible_to(user)
@@ -68,6 +67,14 @@ def desk_counts(
 
     found = fetch(written(counts, key), written(lambda: more))
     return (found[0], found[1], found[2]), found[3:]
+
+
+def desk_key(user: Any, voices: Sequence[Voice]) -> tuple[Any, ...] | None:
+    """All that lists and counts of `user` are made of, unless they stand in for somebody: that may end at any time."""
+    if not voices or not all(voice.is_own for voice in voices):
+        return None
+    named = ((*voice.groups, None, *(voice.permissions or ("*",))) for voice in voices)
+    return (user.pk, user.get_username(), *named)
 
 
 def counts_of(lists: Sequence[Sequence[QuerySet[Any]]]) -> list[int]:
@@ -91,15 +98,30 @@ def newest_decided_of(parts: Sequence[ApprovalRequestQuerySet], at_most: int) ->
     return ApprovalRequest.objects.filter(pk__in=ids).newest_decided_first()[:at_most]
 
 
-def rows_of(requests: ApprovalRequestQuerySet) -> list[ApprovalRequest]:
-    """`requests`, with what the rows of the inbox show and nothing else, in one query: `tag_names` and the holder too.
-    `is_wider`: more people may decide it than its policy says."""
+def rows_of(build: Callable[[], ApprovalRequestQuerySet], key: Hashable = None) -> list[ApprovalRequest]:
+    """What `build` gives, with what the rows of the inbox show and nothing else, in one query: `tag_names` and the
+    holder too. `is_wider`: more people may decide it than its policy says. Under a `key`, which says all that it is
+    made of, it is built once: that takes longer than to ask."""
+    if key is None:
+        return list(_shown(build()))
+    if key not in _lists:
+        if len(_lists) >= _LISTS_AT_MOST:
+            _lists.clear()
+        _lists[key] = PreparedList(lambda _given: _shown(build()))
+    return _lists[key].all()
+
+
+_LISTS_AT_MOST = 1_000
+_lists: dict[Hashable, PreparedList] = {}
+
+
+def _shown(requests: ApprovalRequestQuerySet) -> QuerySet[ApprovalRequest]:
     tags = Tag.objects.filter(state=OuterRef("state_id")).order_by("pk").values("tag")
     wider = RequestDecider.objects.filter(request=OuterRef("pk")).exclude(why=RequestDecider.Why.POLICY)
     # One value of each, and not whether there is one: for that PostgreSQL would read all of them first.
     is_wider = Case(When(open_to_all=False, then=Subquery(wider.values("pk")[:1])))
     rows = requests.select_related("holder").only(*_OF_A_ROW, *(f"holder__{name}" for name in _OF_A_PERSON))
-    return list(rows.annotate(tag_names=ListOf(tags), is_wider=is_wider))
+    return rows.annotate(tag_names=ListOf(tags), is_wider=is_wider)
 
 
 _OF_A_ROW = (

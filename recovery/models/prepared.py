@@ -56,7 +56,7 @@ class Prepared:
     def all(self, **values: Any) -> list[Any]:
         """Model instances; tuples of a `values_list`."""
         written = self._as_written()
-        with open_cursor() as cursor:
+        with self._cursor() as cursor:
             cursor.execute(written.text, _filled(written, values))
             rows = cursor.fetchall()
         if written.converters:
@@ -84,11 +84,21 @@ class Prepared:
             )
         return self._written[vendor]
 
+    def _cursor(self) -> CursorWrapper:
+        return open_cursor()
+
     def _compiler(self, queryset: Any, given: Any) -> Any:
         return queryset.query.get_compiler(DEFAULT_DB_ALIAS)
 
     def _converters(self, compiler: Any) -> Any:
         return compiler.get_converters([column[0] for column in compiler.select[: compiler.col_count]])
+
+
+class PreparedList(Prepared):
+    """One whose best plan depends on its values, as that of a long list does: PostgreSQL sees them each time."""
+
+    def _cursor(self) -> CursorWrapper:
+        return connections[DEFAULT_DB_ALIAS].cursor()
 
 
 class PreparedUpdate(Prepared):

@@ -38,10 +38,7 @@ def inbox(request: PageRequest) -> HttpResponse:
     """The list; to htmx its next rows."""
     filters = InboxFilters.of(request.GET)
     voices = queries.voices_at_desk(request.user)
-    parts = _parts_of(request.user, filters.tab, voices)
-    narrowed, lost_place = parts_after(filters, [filters.narrow(part, request.user) for part in parts])
-    first = queries.newest_decided_of if filters.tab == "decided" else queries.first_of
-    found = queries.rows_of(first(narrowed, PAGE_SIZE + 1))
+    found, lost_place = _found(request.user, filters, voices)
     rows, has_more = found[:PAGE_SIZE], len(found) > PAGE_SIZE
     shortage = Shortage(rows, request.user)
     context: dict[str, Any] = {
@@ -61,6 +58,21 @@ def inbox(request: PageRequest) -> HttpResponse:
         context["notices"] = [*filters.notices, *(notice for notice in (lost_place, gone) if notice)]
     context["short_of_people"] = shortage.found(people)
     return render_part(request, "recovery/inbox.html", "rows", context)
+
+
+def _found(user: Any, filters: InboxFilters, voices: Sequence[Voice]) -> tuple[list[ApprovalRequest], str]:
+    """The rows, one more than a page has, and what to say about a place in the list that is not there any more."""
+    first = queries.newest_decided_of if filters.tab == "decided" else queries.first_of
+    key = queries.desk_key(user, voices)
+    if key is not None and not filters.after and not filters.is_active:
+
+        def whole() -> ApprovalRequestQuerySet:
+            return first(_parts_of(user, filters.tab, voices), PAGE_SIZE + 1)
+
+        return queries.rows_of(whole, (filters.tab, *key)), ""
+    parts = [filters.narrow(part, user) for part in _parts_of(user, filters.tab, voices)]
+    narrowed, lost_place = parts_after(filters, parts)
+    return queries.rows_of(lambda: first(narrowed, PAGE_SIZE + 1)), lost_place
 
 
 @login_required
