@@ -118,11 +118,13 @@ def save(page: Page, name: str) -> None:
 
 def pictures_of_guide(desk: Desk) -> None:
     with desk.at("reviewer") as page:
-        desk.go(page)
-        save(page, "inbox")
         notes = desk.open_request(page, NOTES)
-        save(page, "request")
         load = desk.open_request(page, LOAD)
+        desk.go(page, f"?request={load.split('/')[1]}")
+        expect(page.locator("#request")).to_be_visible()
+        save(page, "inbox")
+        desk.go(page, notes)
+        save(page, "request")
     with desk.at("reviewer", 360, "dark") as page:
         desk.go(page)
         save(page, "inbox-phone")
