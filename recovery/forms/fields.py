@@ -239,7 +239,7 @@ class Node:
 
     @property
     def label(self) -> str:
-        return self.face.label
+        return str(self.face.label)  # In the language of whoever reads it.
 
     @property
     def full_label(self) -> str:

@@ -67,7 +67,7 @@ class GroupNode(Node):
         for child in self.children:
             if (rows := getattr(child, "rows", None)) is not None:
                 said.append(f"{len(rows)} {child.label}")
-        return ", ".join(words for words in said if words)
+        return ", ".join(str(words) for words in said if words)
 
     @property
     def is_unfolded(self) -> bool:

@@ -237,6 +237,7 @@ class ApprovalRequest(PlainlyRefused):
             kwargs["update_fields"] = {*named, "attend_at"}
         is_searched = self._state.adding or "words" in (named or ())
         if self._state.adding:
+            self.check_texts()
             self.words = self.words_now()
         super().save(*args, **kwargs)
         if is_searched:
