@@ -2,18 +2,18 @@
 sideways, nothing that breaks the policy of the server (see conftest)."""
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from django.contrib.auth import get_user_model
 from django.urls import URLPattern, get_resolver
 
 from recovery.urls import urlpatterns
 from rhdashboard.urls import urlpatterns as of_project
+from tests.browser.axe import violations
 from tests.browser.every_page import NO_PAGES, one_of_everything
 
 # What Django's admin draws and names by itself: tooltips of its lists, the two halves of a date, and its search box,
-# which a magnifier labels. And axe is not to fetch style sheets again, which would break the policy of the server.
+# which a magnifier labels.
 CONTEXT = {"exclude": [[".help-tooltip"], [".vDateField"], [".vTimeField"]]}
-OPTIONS = {"preload": False, "rules": {"label-title-only": {"enabled": False}}}
+OPTIONS = {"rules": {"label-title-only": {"enabled": False}}}
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -38,8 +38,7 @@ def test_every_address_is_looked_at_or_is_no_page(everything):
     assert not shown & NO_PAGES
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 360])
+@pytest.mark.parametrize(("width", "theme"), [(1280, "light"), (360, "dark")])
 def test_axe_finds_nothing_on_any_page_and_none_scrolls_sideways(
     open_page, sign_in, live_server, everything, width, theme
 ):
@@ -52,9 +51,7 @@ def test_axe_finds_nothing_on_any_page_and_none_scrolls_sideways(
         page.goto(live_server.url + address)
         page.evaluate("[...document.querySelectorAll('main details:not([open])')].forEach(one => { one.open = true })")
         faults = [
-            f"{one['id']}: {node['html']}"
-            for one in Axe().run(page, CONTEXT, OPTIONS).response["violations"]
-            for node in one["nodes"]
+            f"{one['id']}: {node['html']}" for one in violations(page, CONTEXT, **OPTIONS) for node in one["nodes"]
         ]
         if page.evaluate("document.documentElement.scrollWidth") > width and not name.startswith("admin"):
             faults.append("scrolls sideways")

@@ -4,7 +4,6 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from django.contrib.sessions.models import Session
 from playwright.sync_api import expect
 
@@ -12,6 +11,7 @@ from recovery.models import ApprovalRequest, Decision, Resolution, Risk, State
 from recovery.services.decide import decide
 from recovery.services.start_run import start_run
 from rh_agents.core.serialization import decode, encode
+from tests.browser.axe import violations
 from tests.web import order_pipeline  # noqa: F401  registers its pipeline
 from tests.web.waiting import ask, settle
 
@@ -410,12 +410,11 @@ def test_nothing_scrolls_sideways(open_page, live_server, work, ada, grace, sign
 
 
 def findings(page):
-    found = Axe().run(page).response["violations"]
+    found = violations(page)
     return [(one["id"], [node["html"] for node in one["nodes"]]) for one in found]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [360, 1280])
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (360, "dark")])
 def test_axe_finds_nothing(open_page, live_server, refund, ada, grace, sign_in, work, make_user, width, scheme):
     ask("Held and due", risk=Risk.CRITICAL, tags=["eu", "vip"], due=refund.opened_at)
     ApprovalRequest.objects.filter(title="Held and due").update(holder=grace)

@@ -1,11 +1,11 @@
 """Reviewers with both hands on the keys, in Chromium: through the list, through requests, and never while they type."""
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from recovery.models import ApprovalRequest, Decision, Risk
 from recovery.services.start_run import start_run
+from tests.browser.axe import violations
 from tests.web.waiting import ask
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -163,12 +163,11 @@ def test_offline_is_noticed_and_so_is_being_back(page, live_server, ada, sign_in
 
 
 def findings(page):
-    found = Axe().run(page).response["violations"]
+    found = violations(page)
     return [(one["id"], [node["html"] for node in one["nodes"]]) for one in found]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [360, 1280])
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "dark"), (360, "light")])
 def test_axe_finds_nothing(open_page, live_server, refunds, ada, sign_in, width, scheme):
     ask("Nobody", policy={"users": ["nobody"]}, open_to_all=False, risk=Risk.CRITICAL)
     page = sign_in(open_page(viewport={"width": width, "height": 740}, color_scheme=scheme), ada)

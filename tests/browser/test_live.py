@@ -1,5 +1,7 @@
 """What arrives by itself in Chromium: from one person to another, at a run's own pace, and without a stream too."""
 
+import re
+
 import pytest
 from playwright.sync_api import expect
 
@@ -197,7 +199,7 @@ def test_a_page_has_one_stream_for_all_that_is_on_it(at, asked, ada, live):
     page = at(f"/requests/{request.pk}/", ada)
     page.locator("#decide-approve").click()
     expect(page.locator("#progress")).to_contain_text("The run starts in")
-    page.wait_for_function("document.getElementById('stream').getAttribute('hx-sse:connect').includes('state')")
+    expect(page.locator("#stream")).to_have_attribute("hx-sse:connect", re.compile("state"))
     expect(page.locator("html")).to_have_attribute("data-stream", "open")
     assert page.locator("#stream").count() == 1
     Resumption.objects.filter(state=request.state_id).update(attempts=1)

@@ -5,11 +5,11 @@ import struct
 import zlib
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from recovery.models import ApprovalRequest, Decision
 from recovery.services.questions import current_version, proposal_of
+from tests.browser.axe import violations
 from tests.browser.test_inbox_and_request import address, waiting
 from tests.web import order_pipeline  # noqa: F401  registers its pipeline
 from tests.web.test_request_cost import comment, steps
@@ -181,8 +181,7 @@ def test_hostile_content_is_only_ever_read(refund, ada, at, live_server):
         assert re.fullmatch(r"(page\.html|picture\.svg)", download.value.suggested_filename)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [320, 360, 700, 1280])
+@pytest.mark.parametrize(("width", "scheme"), [(320, "dark"), (360, "light"), (700, "dark"), (1280, "light")])
 def test_it_fits_and_axe_finds_nothing(refund, ada, at, width, scheme):
     shows(
         refund,
@@ -203,7 +202,7 @@ def test_it_fits_and_axe_finds_nothing(refund, ada, at, width, scheme):
             item.locator("summary").first.click()
     for state in ("as fields", "as JSON"):
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), state
-        found = Axe().run(page).response["violations"]
+        found = violations(page)
         assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found] == [], state
         if state == "as fields":
             page.locator("#proposal-json").click()

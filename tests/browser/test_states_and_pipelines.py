@@ -5,12 +5,12 @@ import re
 from datetime import timedelta
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from django.utils import timezone
 from playwright.sync_api import expect
 
 from recovery.models import State, Tag
 from recovery.services.start_run import start_run
+from tests.browser.axe import violations
 from tests.recovery import sample_pipelines  # noqa: F401  registers its pipelines
 from tests.web.runs import Told, failed_refund
 
@@ -273,8 +273,7 @@ PAGES = [
 ]
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 360])
+@pytest.mark.parametrize(("width", "theme"), [(1280, "dark"), (360, "light")])
 def test_no_page_scrolls_sideways_and_axe_finds_nothing(open_page, sign_in, live_server, ada, crowd, width, theme):
     page = sign_in(open_page(viewport={"width": width, "height": 800}, color_scheme=theme), ada)
     state = crowd.state
@@ -291,5 +290,5 @@ def test_no_page_scrolls_sideways_and_axe_finds_nothing(open_page, sign_in, live
         )
         page.wait_for_load_state("networkidle")
         assert page.evaluate("document.documentElement.scrollWidth") <= width, url
-        found = Axe().run(page).response["violations"]
+        found = violations(page)
         assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found] == [], url
