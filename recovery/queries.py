@@ -104,14 +104,16 @@ def rows_of(build: Callable[[], ApprovalRequestQuerySet], key: Hashable = None) 
     made of, it is built once: that takes longer than to ask."""
     if key is None:
         return list(_shown(build()))
-    if key not in _lists:
+    known = _lists.get(key)
+    if known is None:
         if len(_lists) >= _LISTS_AT_MOST:
             _lists.clear()
-        _lists[key] = PreparedList(lambda _given: _shown(build()))
-    return _lists[key].all()
+        known = _lists[key] = PreparedList(lambda _given: _shown(build()))
+    return known.all()
 
 
-_LISTS_AT_MOST = 1_000
+# Each takes some 100 KB.
+_LISTS_AT_MOST = 200
 _lists: dict[Hashable, PreparedList] = {}
 
 

@@ -141,6 +141,8 @@ LOGOUT_REDIRECT_URL = LOGIN_URL
 # CACHE_URL names a cache that they share.
 SIGN_IN_TRIES = env.int("SIGN_IN_TRIES", default=10)
 SIGN_IN_WAIT_S = env.int("SIGN_IN_WAIT_S", default=900)
+# Only behind a proxy that always sets this header; otherwise whoever guesses could name another address each time.
+TRUST_X_FORWARDED_FOR = env.bool("TRUST_X_FORWARDED_FOR", default=False)
 CACHES = {"default": env.cache_url("CACHE_URL", default="locmemcache://")}
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}

@@ -6,9 +6,10 @@ from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 
 from recovery.api import api
-from rhdashboard.sign_in import SignInForm
+from rhdashboard.sign_in import SignInForm, admin_sign_in
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("admin/login/", admin_sign_in),
     path("admin/", admin.site.urls),
     path("api/v1/", api.urls),
     path("api/docs", RedirectView.as_view(pattern_name="api:openapi-view")),

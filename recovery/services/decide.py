@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from recovery.errors import (
     InvalidInput,
@@ -143,7 +144,9 @@ def _earlier(request: ApprovalRequest, actor: Actor, act: Act, acts: Sequence[De
     resolution = Resolution.objects.filter(decision=decision).select_related("resumption").first()
     if resolution is not None and resolution.undone_at is not None:
         # Neither decided once more by a message that comes late, nor said to be decided.
-        raise InvalidInput({"idempotency_key": ["This was taken back since. Look again, and decide anew."]}, WHAT)
+        raise InvalidInput(
+            {"idempotency_key": [gettext("This was taken back since. Look again, and decide anew.")]}, WHAT
+        )
     return Outcome(request, decision, resolution, getattr(resolution, "resumption", None))
 
 
@@ -174,7 +177,7 @@ def _accept(request: ApprovalRequest, actor: Actor, act: Act, say: Say, acts: Se
     if act.kind in SYSTEM_KINDS and actor.kind == Decision.ActorKind.SYSTEM:
         return _by_system(request, actor, act)
     if _under_key(actor, act, acts) is not None:
-        raise InvalidInput({"idempotency_key": ["It was given with another act on this request."]}, WHAT)
+        raise InvalidInput({"idempotency_key": [gettext("It was given with another act on this request.")]}, WHAT)
     if act.kind in minor_acts.KINDS:
         act.check_parts()
         decision = _decision(request, actor, act, say)
@@ -229,7 +232,7 @@ def _put_up(request: ApprovalRequest, proposal: Any, actor: Actor) -> None:
 
 
 def _send_back(request: ApprovalRequest, question: Question | None, actor: Actor, act: Act, say: Say) -> Outcome:
-    check_act(request, question, act, "Say what should be different: the step is told.")
+    check_act(request, question, act, gettext("Say what should be different: the step is told."))
     place = sent_back(request, question, act)
     decision = _decision(request, actor, act, say, encode(place, where=WHAT))
     answer = Answer(

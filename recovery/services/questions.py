@@ -5,7 +5,6 @@ import uuid
 from typing import Any
 
 from django.utils.translation import gettext
-from pydantic import BaseModel
 
 from recovery import pipelines
 from recovery.backends import DjangoArtifactBackend
@@ -13,7 +12,7 @@ from recovery.errors import PipelineGone
 from recovery.models import ApprovalRequest, Artifact, Checkpoint, Event, ProposalVersion, State
 from rh_agents.core.approvals import Question
 from rh_agents.core.errors import RhAgentsError
-from rh_agents.core.serialization import decode, referenced_artifact, type_name
+from rh_agents.core.serialization import decode, referenced_artifact
 from rh_agents.core.types import ExecutionStatus
 
 MANUAL_KINDS = ["approve", "reject"]
@@ -83,12 +82,6 @@ def proposal_of(version: ProposalVersion) -> Any:
         raise PipelineGone(gettext("The proposal cannot be read here: %(error)s") % {"error": error}) from error
 
 
-def proposal_model(request: ApprovalRequest) -> type[BaseModel] | None:
-    """The class of a proposal that is a pydantic model, else `None`."""
-    proposal = proposal_of(current_version(request))
-    return type(proposal) if isinstance(proposal, BaseModel) else None
-
-
 def allowed_kinds(request: ApprovalRequest, question: Question | None) -> list[str]:
     """A run that its own program runs is not sent back: nobody here could fork and run it."""
     offered = question.allowed_kinds if question else MANUAL_KINDS
@@ -151,7 +144,3 @@ def why_cannot_go_on(state: State) -> str:
             "It stays as it is until somebody lets it go on with version %(version)s."
         ) % {"pipeline": state.pipeline, "version": version, "pipeline_version": state.pipeline_version}
     return ""
-
-
-def proposal_type(request: ApprovalRequest) -> str:
-    return type_name(current_version(request).args)

@@ -32,6 +32,9 @@ RELATIONS = {
 }
 
 
+_NAMES = {"left": _("Left"), "right": _("Right")}
+
+
 @dataclass(frozen=True)
 class Asked:
     """What the address asks for; `left` and `right` as they were given, however wrong."""
@@ -119,10 +122,10 @@ def _side(asked: Asked, comparison: Comparison, name: str, heads: dict[str, int]
         return asked.url(**{name: f"{side.state_id}@{number}"})
 
     return {
-        "name": name.capitalize(),
+        "name": str(_NAMES[name]),
         "side": side,
         "relation": RELATIONS.get(kind, "") if name == "right" else "",
-        "fork": ("left" if name == "right" else "right") if is_fork else "",
+        "fork": str(_NAMES["left" if name == "right" else "right"]) if is_fork else "",
         "forked_at": address if is_fork else "",
         "earlier_url": at(side.checkpoint - 1) if side.checkpoint > 1 else "",
         "later_url": at(side.checkpoint + 1) if side.checkpoint < heads.get(side.state_id, 0) else "",

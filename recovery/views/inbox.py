@@ -68,9 +68,9 @@ def _found(user: Any, filters: InboxFilters, voices: Sequence[Voice]) -> tuple[l
     def narrowed() -> list[ApprovalRequestQuerySet]:
         return [filters.narrow(part, user) for part in _parts_of(user, filters.tab, voices)]
 
-    # What is measured by the clock is another query each time.
-    if key is not None and not (filters.after or filters.age or filters.due or filters.held):
-        same = (filters.tab, filters.text, filters.pipeline, filters.risk, filters.tag, *key)
+    # What is measured by the clock is another query each time, and what is searched for seldom the same twice.
+    if key is not None and not (filters.after or filters.age or filters.due or filters.held or filters.text):
+        same = (filters.tab, filters.pipeline, filters.risk, filters.tag, *key)
         return queries.rows_of(lambda: first(narrowed(), PAGE_SIZE + 1), same), ""
     parts, lost_place = parts_after(filters, narrowed())
     return queries.rows_of(lambda: first(parts, PAGE_SIZE + 1)), lost_place

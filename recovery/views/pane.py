@@ -8,6 +8,7 @@ from django.template.loader import render_to_string
 from recovery.languages import lazy as _
 from recovery.request_reads import versions_with_request
 from recovery.views.asked import Asked
+from recovery.views.changes import Changes
 from recovery.views.filters import InboxFilters, Way
 from recovery.views.parts import PageRequest
 from recovery.views.request_page import page_of
@@ -29,4 +30,5 @@ def opened_of(request: PageRequest, filters: InboxFilters) -> tuple[str, str]:
     if not versions:
         return "", GONE
     context: dict[str, Any] = {**page_of(Asked.of(versions), request.user), "way": Way(pk, filters), "is_part": False}
+    context["changes"] = Changes.of(context, request.user)
     return render_to_string(f"{TEMPLATE}#request", context, request), ""

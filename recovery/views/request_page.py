@@ -211,7 +211,7 @@ def _earlier_edits(asked: Asked) -> Edits:
     if len(asked.versions) == 1 or not asked.has_proposal or asked.is_large:
         return Edits()
     changes = list(changes_between(asked.first_proposal, asked.proposal()))
-    return edits_of(changes, by=asked.current.by_name or "somebody")
+    return edits_of(changes, by=asked.current.by_name or gettext("somebody"))
 
 
 def _compare_url(asked: Asked) -> str:

@@ -59,6 +59,7 @@ def form_again(request: PageRequest, asked: Asked, entered: Entered, *, status: 
     """The page with what was entered. htmx is given the forms and what follows from them, so that what else is open
     on the page stays as it is; to look along while somebody types, it takes only what follows."""
     context = page_of(asked, request.user, entered)
+    context["changes"] = Changes.of(context, request.user)
     if not (wants_part(request) and context["may_decide"]):
         return part(request, asked.request.pk, "request", context, status=status)
     if "live" in request.POST:

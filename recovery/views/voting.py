@@ -68,7 +68,7 @@ def ballot_of(asked: Asked, viewer: Any, decisions: list[Decision], say: Say, *,
 
     def row(one: Decision) -> ActRow:
         is_gone = one.kind in VOTES and not one.refusal and one.pk not in counted
-        return ActRow(one, "fell" if one.pk in fallen else _about(one), is_gone)
+        return ActRow(one, gettext("fell") if one.pk in fallen else _about(one), is_gone)
 
     others = [vote for vote in standing.counted if vote.actor_id != viewer.pk]
     may_vote = not say.why_not and not is_blocked

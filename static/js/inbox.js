@@ -7,7 +7,7 @@ const REQUEST_PATH = /^\/requests\/([0-9a-f-]{36})\/$/;
 
 const pane = document.getElementById("open");
 const isWide = matchMedia("(min-width: 60rem)");
-let wanted = null;
+let wanted = null, shown = null;
 
 /** One unit, rounded down, as the server says it. */
 function span(seconds) {
@@ -15,12 +15,15 @@ function span(seconds) {
   return `${Math.floor(Math.max(seconds, 0) / size)} ${unit}`;
 }
 
-/** The ages in the list go on while the page is open: with each look for news they are told anew. */
+/** The ages in the list go on while the page is open. */
 function tellAges() {
-  for (const time of document.querySelectorAll(".inbox-row :not(.due) > time")) {
+  for (const time of document.querySelectorAll(".inbox-row time")) {
     // The words around it are in the reader's language, the units are the same in all; a date has none and stays.
     const [said] = /\d+ (s|min|h|d)\b/.exec(time.textContent) ?? [];
-    if (said) time.textContent = time.textContent.replace(said, span((Date.now() - Date.parse(time.dateTime)) / 1000));
+    const seconds = (Date.now() - Date.parse(time.dateTime)) / 1000;
+    // What is due says how long it is until then; when that is over its words are others, which the list brings.
+    const isDue = time.closest(".due:not(.due-over)");
+    if (said && !(isDue && seconds > 0)) time.textContent = time.textContent.replace(said, span(Math.abs(seconds)));
   }
 }
 
@@ -37,6 +40,7 @@ function rowOf(id) {
 }
 
 function markOpen(id) {
+  shown = id ?? null;
   for (const row of document.querySelectorAll(".inbox-row.is-open")) {
     row.classList.remove("is-open");
     row.querySelector(".inbox-row-title").removeAttribute("aria-current");
@@ -86,6 +90,7 @@ function closePane({ push = true } = {}) {
   fill("pane-empty");
   markOpen(null);
   document.title = document.body.dataset.title ?? document.title;
+  showOnTab();
   row?.focus();
 }
 
@@ -190,6 +195,8 @@ selection?.addEventListener("submit", (event) => {
 
 window.addEventListener("popstate", () => {
   const id = openId();
+  // A link to a place on this page: what stands in the pane, and what is typed there, stays.
+  if (id === shown) return;
   if (!isWide.matches) location.reload();
   else if (id) load(id, `/requests/${id}/${listQuery()}`);
   else closePane({ push: false });
@@ -229,6 +236,7 @@ document.addEventListener("htmx:after:swap", ({ detail }) => {
   const title = article.querySelector("h1").textContent.trim();
   document.body.dataset.title ??= document.title;
   document.title = `${title} – rhdashboard`;
+  showOnTab();
   // A decision that was made here is shown in its row, which stays where it is.
   const row = rowOf(openId());
   if (row && !row.classList.contains("is-decided")) row.classList.toggle("is-done", Boolean(article.querySelector("#progress")));
@@ -236,7 +244,6 @@ document.addEventListener("htmx:after:swap", ({ detail }) => {
 });
 
 document.addEventListener("htmx:after:request", ({ detail }) => {
-  if (detail.ctx.request.action.includes("/inbox/new/")) tellAges();
   if (!isForPane(detail.ctx) || detail.ctx.request.action !== wanted?.path) return;
   const { status } = detail.ctx.response;
   if (status !== 404 && status < 500) return;
@@ -254,3 +261,4 @@ const whole = document.querySelector(".select-all");
 if (whole && selection?.querySelector(".row-check")) whole.hidden = false;
 tellSelection();
 markOpen(openId());
+setInterval(tellAges, 30_000);

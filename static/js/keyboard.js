@@ -151,4 +151,5 @@ opener.hidden = false;
 opener.addEventListener("click", showSheet);
 document.getElementById("shortcuts-close").addEventListener("click", () => sheet.close());
 toggleKeys.addEventListener("change", () => remember(!toggleKeys.checked));
-remember(areOff());
+// What the account says is not kept in this browser: it may be another tomorrow.
+document.documentElement.toggleAttribute("data-keys-off", areOff());

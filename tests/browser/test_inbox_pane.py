@@ -32,7 +32,7 @@ def test_a_row_opens_its_request_beside_the_list_and_back_leads_through_them(pag
     page.get_by_role("link", name="First", exact=True).click()
     expect(page.locator("#open h1")).to_have_text("First")
     expect(page).to_have_url(inbox_with(live_server, first))
-    expect(page).to_have_title("First – rhdashboard")
+    expect(page).to_have_title("(2) First – rhdashboard")
     expect(page.get_by_role("link", name="First")).to_have_attribute("aria-current", "true")
     page.get_by_role("link", name="Second").click()
     expect(page.locator("#open h1")).to_have_text("Second")
@@ -139,3 +139,14 @@ def test_on_a_phone_there_is_one_column_and_a_row_leads_to_its_page(open_page, l
     page.get_by_label("Breadcrumb").get_by_role("link", name="Inbox").click()
     expect(page.locator("#list")).to_be_visible()
     expect(page).to_have_url(f"{live_server.url}/?tab=open")
+
+
+def test_a_link_to_a_place_of_the_page_takes_nothing_away(page, live_server, ada, sign_in, refund):
+    sign_in(page, ada).goto(inbox_with(live_server, refund))
+    amount = page.locator("#proposal-amount")
+    amount.fill("12.50")
+    with page.expect_event("framenavigated"):
+        page.locator("#open").get_by_role("link", name="Edit", exact=True).click()
+    expect(page.locator("#open")).not_to_have_attribute("aria-busy", "true")
+    expect(amount).to_have_value("12.50")
+    assert "#" in page.url

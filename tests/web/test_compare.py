@@ -129,8 +129,8 @@ def test_a_fork_says_where_it_began(developer: Client, save: Save) -> None:
     parent = save(1, 2)
     child = save(1, 3, metadata=StateMetadata(parent_state_id=parent))
     State.objects.filter(pk=child).update(forked_from_address="s2::tool_call")
-    assert "Fork of left at s2::tool_call" in text_of(page(developer, left=parent, right=child))
-    assert "Fork of right at s2::tool_call" in text_of(page(developer, left=child, right=parent))
+    assert "Fork of Left at s2::tool_call" in text_of(page(developer, left=parent, right=child))
+    assert "Fork of Right at s2::tool_call" in text_of(page(developer, left=child, right=parent))
 
 
 def test_equal_sides_say_that_nothing_differs(developer: Client, save: Save) -> None:

@@ -72,3 +72,40 @@ def test_a_form_without_a_name_counts_for_nobody():
         response = Client().post(URL, {"username": "", "password": "x"})
         assert response.status_code == 200
     assert not any(key for key in getattr(cache, "_cache", {}))
+
+
+def test_the_admin_has_no_way_in_that_does_not_count(ada):
+    ada.is_staff = ada.is_superuser = True
+    ada.save()
+    outside = Client()
+    answer = outside.post("/admin/login/?next=/admin/", {"username": "ada", "password": "pw"}, follow=True)
+    assert answer.redirect_chain == [(f"{URL}?next=/admin/", 302)]
+    assert outside.get("/admin/").status_code == 302
+
+    answer = outside.post(f"{URL}?next=/admin/", {"username": "ada", "password": "pw"})
+    assert answer["Location"] == "/admin/"
+    assert outside.get("/admin/").status_code == 200
+
+
+def test_who_is_in_and_is_not_staff_is_told_so_instead_of_being_asked_for_another_password(signed_in, grace):
+    assert signed_in(grace).get("/admin/", follow=True).status_code == 403
+
+
+def test_behind_a_proxy_everybody_counts_for_themselves_where_it_says_who_they_are(ada, grace, settings):
+    settings.SIGN_IN_TRIES = 1
+
+    def come_from(client, name, password="wrong"):
+        header = {"x-forwarded-for": f"198.51.100.9, {client}"}
+        return Client(REMOTE_ADDR="127.0.0.1", headers=header).post(URL, {"username": name, "password": password})
+
+    settings.TRUST_X_FORWARDED_FOR = True
+    for number in range(12):
+        come_from("192.0.2.66", f"name-{number}")
+    assert come_from("192.0.2.66", "grace", "pw").status_code == 200
+    assert come_from("192.0.2.67", "grace", "pw").status_code == 302
+
+    # Whom it does not name it cannot keep out together: only the name counts.
+    settings.TRUST_X_FORWARDED_FOR = False
+    for number in range(12):
+        come_from("192.0.2.68", f"other-{number}")
+    assert come_from("192.0.2.69", "ada", "pw").status_code == 302
