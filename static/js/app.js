@@ -3,7 +3,8 @@
 "use strict";
 
 const STALE_AFTER_FAILURES = 2;
-let failures = 0;
+// How often in a row each part was not answered: another part's answer says nothing about it.
+const failures = new Map();
 
 /** Read out by screen readers, in the one live region that no swap replaces. */
 function announce(text) {
@@ -87,17 +88,17 @@ function failed({ target, detail }) {
     place.hidden = false;
     return announce(place.textContent);
   }
-  failures += 1;
+  failures.set(target.id, (failures.get(target.id) ?? 0) + 1);
   // A poll may miss its turn once; what a person pressed may not.
-  if (failures < STALE_AFTER_FAILURES && !isForm(target)) return;
+  if (failures.get(target.id) < STALE_AFTER_FAILURES && !isForm(target)) return;
   if (!document.getElementById("stale").hidden) return;
   document.getElementById("stale").hidden = false;
   announce(said("stale"));
 }
 
 function answered({ target }) {
-  failures = 0;
-  document.getElementById("stale").hidden = true;
+  failures.delete(target.id);
+  if (![...failures.values()].some((count) => count >= STALE_AFTER_FAILURES)) document.getElementById("stale").hidden = true;
   const place = document.getElementById("not-arrived");
   if (place && isForm(target)) place.hidden = true;
 }

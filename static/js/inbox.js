@@ -15,7 +15,7 @@ function span(seconds) {
   return `${Math.floor(Math.max(seconds, 0) / size)} ${unit}`;
 }
 
-/** The ages in the list go on while the page is open. */
+/** The ages in the list go on while the page is open, also where nothing is new for hours. */
 function tellAges() {
   for (const time of document.querySelectorAll(".inbox-row time")) {
     // The words around it are in the reader's language, the units are the same in all; a date has none and stays.
@@ -244,6 +244,7 @@ document.addEventListener("htmx:after:swap", ({ detail }) => {
 });
 
 document.addEventListener("htmx:after:request", ({ detail }) => {
+  if (detail.ctx.request.action.includes("/inbox/new/")) tellAges();
   if (!isForPane(detail.ctx) || detail.ctx.request.action !== wanted?.path) return;
   const { status } = detail.ctx.response;
   if (status !== 404 && status < 500) return;

@@ -141,8 +141,8 @@ def test_on_a_phone_there_is_one_column_and_a_row_leads_to_its_page(open_page, l
     expect(page).to_have_url(f"{live_server.url}/?tab=open")
 
 
-def test_a_link_to_a_place_of_the_page_takes_nothing_away(page, live_server, ada, sign_in, refund):
-    sign_in(page, ada).goto(inbox_with(live_server, refund))
+def test_a_link_to_a_place_of_the_page_takes_nothing_away(page, live_server, ada, sign_in, work):
+    sign_in(page, ada).goto(inbox_with(live_server, waiting(work)))
     amount = page.locator("#proposal-amount")
     amount.fill("12.50")
     with page.expect_event("framenavigated"):
