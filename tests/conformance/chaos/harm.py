@@ -4,10 +4,12 @@ import os
 import random
 import signal
 import subprocess
+import threading
 import time
 import uuid
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 
 from recovery.models import State
 from tests.conformance.chaos.promises import BrokenPromise
@@ -65,7 +67,12 @@ class Harm:
         if worker.pid not in self._asleep and len(self._asleep) < len(self.workers.running) - 1:
             self.hurt.add(worker.pid)
             os.killpg(worker.pid, signal.SIGSTOP)
-            self._asleep[worker.pid] = time.monotonic() + self.random.uniform(0.5, 2) * LEASE_S
+            for_s = self.random.uniform(0.5, 2) * LEASE_S
+            self._asleep[worker.pid] = time.monotonic() + for_s
+            # It may hold a lock that the storm itself waits for: then nobody else would wake it.
+            alarm = threading.Timer(for_s + 1, _wake, [worker.pid])
+            alarm.daemon = True
+            alarm.start()
             self.did["workers stopped for a while"] += 1
 
     def wake(self, now: float) -> None:
@@ -106,3 +113,8 @@ class Harm:
         self._kill(worker)
         self.did["workers killed"] -= 1
         self.did["workers that ended with the broker"] += 1
+
+
+def _wake(group: int) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, signal.SIGCONT)
