@@ -13,9 +13,9 @@ from django.utils.translation import gettext
 from recovery.models import ApprovalRequest, Delegation
 from recovery.models.lists import ListOf
 from recovery.models.prepared import Prepared
+from recovery.models.voices import DECIDE as DECIDE
 from rh_agents.core.policy import Policy
 
-DECIDE = "recovery.decide_approvalrequest"
 # Whom a refusal names; a policy may name thousands.
 NAMED_AT_MOST = 10
 

@@ -19,13 +19,13 @@ from recovery.models import (
 from recovery.models.approval import ApprovalRequestQuerySet
 from recovery.models.lists import CountOf, EitherOf, ListOf, different, fetch, written
 from recovery.models.prepared import PreparedList
+from recovery.models.voices import DECIDE as DECIDE
 from recovery.models.voices import Voice, voices_of
 
 # Nobody counts further, and the database need not either.
 COUNT_AT_MOST = 99
 OPTIONS_AT_MOST = 200
 DECISIONS_AT_MOST = 100
-DECIDE = "recovery.decide_approvalrequest"
 
 _UNUSED_OF_STATE = ("description", "input", "output", "error", "custom_data", "generations", "resolution_text")
 
@@ -204,11 +204,10 @@ def open_titles(state_ids: Iterable[Any]) -> dict[Any, str]:
 # ---- One request ----
 
 
-def decisions_of(request: ApprovalRequest, *, with_comments: bool = False) -> list[Decision]:
-    """What people did, but for what they only said: in the order it came, refused acts too, each with its people and
-    what it settled; of very many refused ones the newest."""
-    decisions = request.decisions.all() if with_comments else request.decisions.exclude(kind="comment", refusal="")
-    decisions = decisions.select_related("actor", "resolution", "target", "on_behalf_of")
+def decisions_of(request: ApprovalRequest) -> list[Decision]:
+    """What people did and said: in the order it came, refused acts too, each with its people and what it settled; of
+    very many refused ones the newest."""
+    decisions = request.decisions.select_related("actor", "resolution", "target", "on_behalf_of")
     # Accepted ones sort first: their `refusal` is empty.
     kept = decisions.defer("resolution__answer").order_by("refusal", "-created_at", "-pk")[:DECISIONS_AT_MOST]
     return sorted(kept, key=lambda decision: (decision.created_at, decision.pk))

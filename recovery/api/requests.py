@@ -282,7 +282,7 @@ def _detail(asked: ApprovalRequest, user: Any) -> dict[str, Any]:
         "group_policy": asked.group_policy,
         "policy": as_json(standing.policy),
         "rules": [{"group": rule.group, "needed": rule.needed, "have": rule.have} for rule in standing.rules],
-        "acts": [act_of(decision) for decision in queries.decisions_of(asked, with_comments=True)],
+        "acts": [act_of(decision) for decision in queries.decisions_of(asked)],
         "why_not": why_not_decide(user, asked) if asked.is_open else "",
         "blocked": _why_blocked(asked) or said.unreadable if asked.is_open else "",
         "stuck": why_stuck(asked) if asked.is_open else "",

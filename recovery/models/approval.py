@@ -13,7 +13,7 @@ from django.db.models.functions import Coalesce, Now
 from recovery.models.lists import beyond
 from recovery.models.state import State, Tag
 from recovery.models.texts import PlainlyRefused
-from recovery.models.voices import Voice, voices_of
+from recovery.models.voices import DECIDE, Voice, voices_of
 from recovery.models.words import SEARCHED_AT_MOST, WordsField, keep_words, words_of
 
 NO_DUE_DATE = datetime(9999, 1, 1, tzinfo=UTC)
@@ -47,7 +47,7 @@ class ApprovalRequestQuerySet(models.QuerySet["ApprovalRequest"]):
     def decidable_parts(self, user: Any, voices: Sequence[Voice] | None = None) -> tuple[Self, Self]:
         """The same in two parts, which an index finds quicker than both at once: those that are open to everybody who
         decides, and those that a policy leaves to some. `voices`: those of `user`, where they are known."""
-        if not user.is_active or not user.has_perm("recovery.decide_approvalrequest"):
+        if not user.is_active or not user.has_perm(DECIDE):
             return self.none(), self.none()
         mine = self.open().filter(Q(requested_by__isnull=True) | ~Q(requested_by=user) | Q(self_approval=True))
         lent = Q()

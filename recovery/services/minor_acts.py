@@ -9,7 +9,7 @@ from django.utils.translation import gettext
 
 from recovery.errors import InvalidInput
 from recovery.models import ApprovalRequest, Decision, RequestDecider
-from recovery.permissions import policy_of, say_of
+from recovery.permissions import DECIDE, policy_of, say_of
 from recovery.services import notify
 from recovery.services.actors import Actor
 from recovery.services.answers import WHAT, Act
@@ -94,7 +94,7 @@ def _delegate(request: ApprovalRequest, actor: Actor, act: Act, decision: Decisi
 def _could_be_named(user: Any, request: ApprovalRequest) -> bool:
     """Whether only the policy's list keeps them from it."""
     is_requester = request.requested_by_id == user.pk and not request.self_approval
-    return bool(user.is_active and not is_requester and user.has_perm("recovery.decide_approvalrequest"))
+    return bool(user.is_active and not is_requester and user.has_perm(DECIDE))
 
 
 def _escalate(request: ApprovalRequest, actor: Actor, act: Act, decision: Decision) -> None:

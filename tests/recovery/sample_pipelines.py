@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from recovery.pipelines import pipeline
-from rh_agents import ExecutionState, Question, StateMetadata, StateStatus, Tool, agent, tool
+from rh_agents import ExecutionState, Policy, Question, StateMetadata, StateStatus, Tool, agent, tool
 
 calls: list[str] = []
 
@@ -120,3 +120,16 @@ async def failing(order: RefundInput, state: ExecutionState) -> str:
         return "mended"
 
     return str((await Tool(name="break_once", handler=break_once)(order, None, state)).result)
+
+
+async def book_trip(state: ExecutionState, policy: Policy | None) -> list[str]:
+    """Three questions of one group; one rejection cancels the others. What each came to."""
+
+    async def one(name: str) -> str:
+        asked = Question(
+            key=name, title=f"Book {name}?", group="trip", group_policy="first_reject_cancels", policy=policy
+        )
+        return (await state.ask(asked)).kind
+
+    kinds: list[str] = await state.parallel(*(one(name) for name in ("flight", "hotel", "dinner")))
+    return kinds

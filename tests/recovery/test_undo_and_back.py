@@ -17,7 +17,7 @@ from recovery.services.undo import may_undo, undo
 from rh_agents import ChangeTarget, ExecutionState, Policy, Question, tool
 from rh_agents.core.serialization import decode
 from tests.recovery.conftest import only_request, work
-from tests.recovery.sample_pipelines import Refund, RefundInput, calls, look_up, pay
+from tests.recovery.sample_pipelines import Refund, RefundInput, book_trip, calls, look_up, pay
 
 OPTIONS: dict[str, Any] = {}
 
@@ -52,17 +52,7 @@ async def drafted(order: RefundInput, state: ExecutionState) -> Any:
 
 @pipeline("test-grouped", input_model=RefundInput, title="Grouped", version="1")
 async def grouped(order: RefundInput, state: ExecutionState) -> Any:
-    async def one(name: str) -> str:
-        asked = Question(
-            key=name,
-            title=f"Book {name}?",
-            group="trip",
-            group_policy="first_reject_cancels",
-            policy=Policy(undo_window_s=60),
-        )
-        return (await state.ask(asked)).kind
-
-    return await state.parallel(*(one(name) for name in ("flight", "hotel", "dinner")))
+    return await book_trip(state, Policy(undo_window_s=60))
 
 
 @pytest.fixture(autouse=True)

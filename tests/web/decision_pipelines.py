@@ -4,7 +4,7 @@ from typing import Any
 
 from recovery.pipelines import pipeline
 from rh_agents import ChangeTarget, ExecutionState, Policy, Question, tool
-from tests.recovery.sample_pipelines import Refund, RefundInput, look_up
+from tests.recovery.sample_pipelines import Refund, RefundInput, book_trip, look_up
 
 POLICIES: dict[str, Policy] = {}
 
@@ -33,14 +33,4 @@ async def decided(order: RefundInput, state: ExecutionState) -> Any:
 
 @pipeline("test-trip", input_model=RefundInput, title="Trip", version="1")
 async def trip(order: RefundInput, state: ExecutionState) -> Any:
-    async def one(name: str) -> str:
-        asked = Question(
-            key=name,
-            title=f"Book {name}?",
-            group="trip",
-            group_policy="first_reject_cancels",
-            policy=POLICIES.get("now"),
-        )
-        return (await state.ask(asked)).kind
-
-    return await state.parallel(*(one(name) for name in ("flight", "hotel", "dinner")))
+    return await book_trip(state, POLICIES.get("now"))
